@@ -1,0 +1,1 @@
+"""Liên thông: the data bus of a Vietnamese province (LGSP)."""

@@ -1,0 +1,1 @@
+"""How a message travels: operations, flows, the outbox and the gateway."""

@@ -1,0 +1,105 @@
+"""A dossier's row: read, opened, sealed, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.api_keys import keys
+from lienthong.bus.flows import dossier_views
+from lienthong.bus.hub import Hub
+from lienthong.core import errors, records, tables
+from lienthong.core.records import Status
+
+ANY_ORGANISATION = "dossiers.any_organisation"
+_d = tables.dossiers
+
+
+async def row(conn: AsyncConnection, code: str) -> Mapping[str, Any] | None:
+    """Read a dossier's row, if there is one."""
+    return (await conn.execute(sa.select(_d).where(_d.c.code == code))).mappings().first()
+
+
+def found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Insist that there is a row; raises NotFound saying what to do."""
+    if row is None:
+        raise errors.NotFound(
+            "no dossier with this code; declare it with PUT /v1/dossiers/{code} first",
+            detail_vi="Không có hồ sơ với mã này; hãy khai hồ sơ bằng PUT /v1/dossiers/{code} trước.",
+        )
+    return row
+
+
+def owns(row: Mapping[str, Any], caller: keys.Caller) -> bool:
+    """Whether the caller's organisation declared the dossier, or the caller may act on anybody's."""
+    return bool(row["organisation"] == caller.organisation) or caller.may(ANY_ORGANISATION)
+
+
+def must_own(row: Mapping[str, Any], caller: keys.Caller) -> None:
+    """Insist on it; raises NotGranted naming the grant that is missing."""
+    if not owns(row, caller):
+        raise errors.NotGranted(
+            "this dossier was declared by another organisation; "
+            f"the grant {ANY_ORGANISATION} lets a key act on it",
+            detail_vi=(
+                "Hồ sơ này do đơn vị khác khai; "
+                f"khoá cần được cấp thêm quyền {ANY_ORGANISATION} để cập nhật hồ sơ."
+            ),
+        )
+
+
+def sealed(hub: Hub, dossier: records.Dossier) -> dict[str, Any]:
+    """Give the columns that hold a dossier's content: sealed, and a keyed digest to compare by."""
+    plain = dossier.model_dump_json().encode()
+    return {
+        "record": hub.vault.seal(plain, purpose="dossier"),
+        "digest": hub.vault.digest(plain, purpose="dossier"),
+    }
+
+
+def record(hub: Hub, row: Mapping[str, Any]) -> records.Dossier:
+    """Open the content of a dossier's row."""
+    return records.Dossier.model_validate_json(hub.vault.open(row["record"], purpose="dossier"))
+
+
+def seal_change(hub: Hub, change: records.StatusChange, messages: Mapping[str, str]) -> bytes:
+    """Seal a change of status together with the messages that it was promised by."""
+    plain = orjson.dumps({"change": change.model_dump(mode="json"), "messages": messages})
+    return hub.vault.seal(plain, purpose="status_change")
+
+
+def view(hub: Hub, row: Mapping[str, Any]) -> dossier_views.DossierView:
+    """Show a dossier as its own organisation sees it."""
+    status = Status(row["status"])
+    return dossier_views.DossierView(
+        dossier=record(hub, row),
+        status=status,
+        status_vi=records.STATUS_VI[status],
+        **{
+            name: row[name]
+            for name in (
+                "status_at",
+                "procedure_version",
+                "organisation",
+                "answer_by",
+                "supplement_by",
+                "finished_at",
+                "returned_at",
+                "rejected_at",
+                "updated_at",
+            )
+        },
+    )
+
+
+def hidden(shown: dossier_views.DossierView) -> dossier_views.DossierView:
+    """Take personal data out of a view: who is asked for is not the asker's business."""
+    applicant = records.Applicant(kind=shown.dossier.applicant.kind, name="***")
+    dossier = shown.dossier.model_copy(
+        update={"applicant": applicant, "summary": "***", "note": "", "other_information": "", "components": ()}
+    )
+    return shown.model_copy(update={"dossier": dossier, "personal_data_hidden": True})

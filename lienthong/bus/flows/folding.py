@@ -1,0 +1,31 @@
+"""Text as people type it when they search: without diacritics, capitals and punctuation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Eth stands in for Đ in old Vietnamese texts; the two cannot be told apart by eye.
+_STROKE = str.maketrans({"đ": "d", "Đ": "d", "ð": "d", "Ð": "d"})
+_BETWEEN_WORDS = re.compile(r"[^0-9a-z]+")
+
+
+def fold(text: str) -> str:
+    """Reduce a text to lower-case words of a-z and 0-9 with one blank between: `Đăng ký` becomes `dang ky`.
+
+    Composed and decomposed letters come to the same. What has no Latin base letter is left out.
+    """
+    letters = unicodedata.normalize("NFKD", text.translate(_STROKE)).casefold()
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return _BETWEEN_WORDS.sub(" ", bare).strip()
+
+
+def fold_list(texts: list[str]) -> str:
+    """Reduce several texts to one that can be searched for a whole phrase: `| ho tich | g15 tp07 |`."""
+    folded = dict.fromkeys(found for text in texts if (found := fold(text)))
+    return f"| {' | '.join(folded)} |" if folded else ""
+
+
+def as_pattern(phrase: str) -> str:
+    r"""Escape what LIKE takes for wildcards; use with `escape="\\"`."""
+    return phrase.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

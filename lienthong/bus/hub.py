@@ -1,0 +1,122 @@
+"""What a running process of the hub holds: settings, storage, vault, journal and the systems it talks to."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from lienthong.connectors import http, registry, roles
+from lienthong.core import clock, crypto, errors, journal, settings, storage, working_days
+
+
+@dataclass(slots=True)
+class Hub:
+    """Everything a flow may use. Made once in a process by `opened`, passed as an argument from there."""
+
+    settings: settings.Settings
+    storage: storage.Storage
+    vault: crypto.Vault
+    journal: journal.Journal
+    calendar: working_days.Calendar
+    systems: Mapping[str, roles.Connector]
+    now: clock.Clock = clock.utc_now
+    owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}")
+    # Called with the name of a target as soon as a message for it is committed.
+    on_message: list[Callable[[str], None]] = field(default_factory=list)
+
+    def system(self, name: str) -> Any:
+        """Give the connector of an enabled system; raises Misconfigured naming the setting to make."""
+        found = self.systems.get(name)
+        if found is None:
+            raise errors.Misconfigured(
+                f"the system {name} is not enabled; set LIENTHONG_SYSTEMS__{name.upper()}__ENABLED and BASE_URL",
+                detail_vi=(
+                    f"Hệ thống {name} chưa được bật; "
+                    f"hãy đặt LIENTHONG_SYSTEMS__{name.upper()}__ENABLED và BASE_URL."
+                ),
+                system=name,
+            )
+        return found
+
+    def announce(self, target: str) -> None:
+        """Tell whoever delivers that a message waits for `target`; losing the call loses only time."""
+        for listener in self.on_message:
+            listener(target)
+
+
+@asynccontextmanager
+async def opened(
+    chosen: settings.Settings,
+    *,
+    now: clock.Clock = clock.utc_now,
+    transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
+) -> AsyncIterator[Hub]:
+    """Open storage, vault and every enabled connector; close them in the end with the journal written.
+
+    `transports` puts another transport under a connector, by contract name (for tests).
+    """
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    store = storage.Storage(chosen.database_url)
+    book = journal.Journal(store)
+    systems: dict[str, roles.Connector] = {}
+    try:
+        vault = crypto.Vault.from_master(_master(chosen))
+        calendar = working_days.load(chosen.holidays)
+        for name, section in sorted(chosen.systems.items()):
+            connector = registry.open_connector(
+                name,
+                section,
+                agency_code=chosen.agency.code,
+                on_exchange=lambda exchange: book.write(_as_row(exchange)),
+                clock=now,
+                transport=(transports or {}).get(name),
+            )
+            if connector is not None:
+                systems[name] = connector
+        yield Hub(chosen, store, vault, book, calendar, systems, now)
+    finally:
+        for connector in systems.values():
+            await connector.close()
+        try:
+            await book.flush()
+        finally:
+            await store.close()
+
+
+def _master(chosen: settings.Settings) -> bytes:
+    given = chosen.keys.master_key
+    if given is None:
+        return crypto.load_or_create_master(chosen.home / "keys" / "master.key", create=True)
+    try:
+        return bytes.fromhex(given.get_secret_value())
+    except ValueError as exc:
+        raise errors.Misconfigured(
+            "LIENTHONG_KEYS__MASTER_KEY is not hexadecimal",
+            detail_vi="LIENTHONG_KEYS__MASTER_KEY không phải là chuỗi thập lục phân.",
+        ) from exc
+
+
+def _as_row(exchange: http.Exchange) -> journal.Exchange:
+    started: datetime = exchange.started_at
+    return journal.Exchange(
+        at=started,
+        direction="out",
+        request_id=exchange.message_id or clock.new_id(),
+        message_id=exchange.message_id,
+        system=exchange.system,
+        operation=exchange.operation,
+        method=exchange.method,
+        route=exchange.path,
+        status=exchange.status,
+        outcome=exchange.outcome,
+        took_ms=exchange.took_ms,
+        bytes_in=exchange.bytes_in,
+        bytes_out=exchange.bytes_out,
+    )

@@ -1,0 +1,36 @@
+"""Work without a caller: which handler delivers which message, which job the timetable may start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from lienthong.bus import delivery, timetable
+from lienthong.bus.flows import dossier_status, procedure_sync
+from lienthong.bus.hub import Hub
+from lienthong.core import errors
+
+_log = logging.getLogger("lienthong.jobs")
+
+HANDLERS: delivery.Handlers = {dossier_status.OPERATION: dossier_status.deliver}
+
+
+async def _sync_procedures(hub: Hub) -> str:
+    report = await procedure_sync.run(hub)
+    return f"seen={report.seen} new={report.new} changed={report.changed} withdrawn={report.withdrawn}"
+
+
+JOBS: Mapping[str, Callable[[Hub], Awaitable[str]]] = {"procedure_sync": _sync_procedures}
+
+
+async def run(hub: Hub, job: str) -> None:
+    """Run one job of the timetable to its end and note how it ended; a failure is logged, never raised."""
+    try:
+        outcome = await JOBS[job](hub)
+    except errors.HubError as exc:
+        outcome = f"{exc.code}: {exc}"
+        _log.error("a job of the timetable failed", extra={"job": job, "code": exc.code})
+    except Exception as exc:  # the run of a task: the timetable must go on
+        outcome = f"Server.Hub.Internal: {type(exc).__name__}"
+        _log.exception("a job of the timetable met a defect", extra={"job": job})
+    await timetable.note(hub.storage, job, outcome)

@@ -1,0 +1,405 @@
+"""The outbox: what was promised to another system, put in the same transaction as the fact it speaks of.
+
+    put ──► pending ──claim──► in_flight ──settle──► delivered
+               ▲                   │ └─────────────► dead ──retry──► pending
+               └──────later────────┘                    └──drop───► dropped
+
+One lane (a dossier) for one target is kept in order: only its oldest unfinished message may be claimed, and a
+dead message holds back what stands behind it in its own lane, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.core import clock, crypto, storage, tables
+
+SEAL = "message"
+LOST_WORKER = "Server.Hub.WorkerLost"
+_m = tables.messages
+UNFINISHED = ("pending", "in_flight", "dead")
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A message in the hands of one worker, until its lease runs out.
+
+    `steps_done` is raised by whoever delivers it, step by step, so that what was acknowledged is not sent
+    again. `look_first`: an earlier try may have arrived. `first_of_lane`: nothing was promised before it.
+    """
+
+    seq: int
+    id: str
+    target: str
+    lane: str
+    operation: str
+    payload: bytes
+    steps_done: int
+    look_first: bool
+    attempts: int
+    waiting_since: datetime
+    first_of_lane: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one claimed message after one attempt."""
+
+    message: Claimed
+    state: str
+    due_at: datetime
+    look_first: bool
+    code: str
+    detail: str
+    started_at: datetime
+    took_ms: float
+
+
+async def put(
+    tx: AsyncConnection,
+    vault: crypto.Vault,
+    *,
+    target: str,
+    lane: str,
+    operation: str,
+    payload: bytes,
+    request_id: str,
+    now: datetime,
+    first_of_lane: bool = False,
+) -> str:
+    """Promise a message to a target, in the caller's transaction; returns its id.
+
+    Two puts for one lane must be ordered by the caller (both flows lock the dossier's row first): a later
+    message must not be committed before an earlier one.
+    """
+    message_id = clock.new_id()
+    await tx.execute(
+        _m.insert().values(
+            id=message_id,
+            target=target,
+            lane=lane,
+            operation=operation,
+            request_id=request_id,
+            payload=vault.seal(payload, purpose=SEAL),
+            state="pending",
+            due_at=now,
+            created_at=now,
+            waiting_since=now,
+            first_of_lane=first_of_lane,
+        )
+    )
+    return message_id
+
+
+def _oldest_of_lane(target: str) -> sa.ColumnElement[bool]:
+    earlier = _m.alias("earlier")
+    return ~sa.exists(
+        sa.select(sa.literal(1)).where(
+            earlier.c.target == target,
+            earlier.c.lane == _m.c.lane,
+            earlier.c.seq < _m.c.seq,
+            # Written out, so that the partial index of unfinished messages is used.
+            sa.text("earlier.state in ('pending', 'in_flight', 'dead')"),
+        )
+    )
+
+
+async def claim(
+    store: storage.Storage,
+    target: str,
+    *,
+    owner: str,
+    limit: int,
+    now: datetime,
+    lease_s: float,
+    even_if_later: bool = False,
+) -> list[Claimed]:
+    """Take up to `limit` messages that may go now: due, and the oldest unfinished of their lane.
+
+    Leased and skip-locked, so that two workers never hold one message. Leases that ran out are given back
+    first. `even_if_later` takes messages before they are due (the probe of a suspended target).
+    """
+    await _reclaim(store, target, now=now)
+    picked = (
+        sa.select(_m.c.seq)
+        .where(_m.c.target == target, sa.text("messages.state = 'pending'"), _oldest_of_lane(target))
+        .order_by(_m.c.due_at, _m.c.seq)
+        .limit(limit)
+    )
+    if not even_if_later:
+        picked = picked.where(_m.c.due_at <= now)
+    if not store.is_sqlite:
+        picked = picked.with_for_update(skip_locked=True, of=_m)
+    chosen = picked.cte("picked")
+    taken = (
+        _m.update()
+        .where(_m.c.seq.in_(sa.select(chosen.c.seq)))
+        .values(
+            state="in_flight",
+            leased_by=owner,
+            leased_until=now + timedelta(seconds=lease_s),
+            attempts=_m.c.attempts + 1,
+        )
+        .returning(
+            _m.c.seq,
+            _m.c.id,
+            _m.c.target,
+            _m.c.lane,
+            _m.c.operation,
+            _m.c.payload,
+            _m.c.steps_done,
+            _m.c.look_first,
+            _m.c.attempts,
+            _m.c.waiting_since,
+            _m.c.first_of_lane,
+        )
+    )
+    async with store.transaction() as tx:
+        rows = (await tx.execute(taken)).all()
+    return sorted((Claimed(*row) for row in rows), key=lambda message: message.seq)
+
+
+async def _reclaim(store: storage.Storage, target: str, *, now: datetime) -> None:
+    """Give back what a dead worker held; its try may have arrived, so the next one looks first."""
+    ran_out = (
+        _m.update()
+        .where(_m.c.target == target, sa.text("messages.state = 'in_flight'"), _m.c.leased_until < now)
+        .values(
+            state="pending", due_at=now, look_first=True, leased_by=None, leased_until=None, last_code=LOST_WORKER
+        )
+        .returning(_m.c.id, _m.c.attempts, _m.c.steps_done)
+    )
+    async with store.reading() as conn:
+        waiting = await conn.execute(
+            sa.select(sa.literal(1))
+            .where(_m.c.target == target, sa.text("messages.state = 'in_flight'"), _m.c.leased_until < now)
+            .limit(1)
+        )
+        if waiting.first() is None:
+            return
+    async with store.transaction() as tx:
+        lost = (await tx.execute(ran_out)).all()
+        rows = [
+            {
+                "message_id": row.id,
+                "number": row.attempts,
+                "started_at": now,
+                "took_ms": 0.0,
+                "outcome": "unknown",
+                "code": LOST_WORKER,
+                "detail": "the worker that held this message is gone; its lease ran out",
+                "steps_done": row.steps_done,
+            }
+            for row in lost
+        ]
+        if rows:
+            insert = store.insert(tables.attempts)
+            await tx.execute(insert.on_conflict_do_nothing(), rows)
+
+
+async def renew(store: storage.Storage, *, owner: str, now: datetime, lease_s: float) -> None:
+    """Say that this worker still lives: all its claims hold for another `lease_s`."""
+    async with store.transaction() as tx:
+        await tx.execute(
+            _m.update()
+            .where(sa.text("messages.state = 'in_flight'"), _m.c.leased_by == owner)
+            .values(leased_until=now + timedelta(seconds=lease_s))
+        )
+
+
+_settle = (
+    _m.update()
+    .where(_m.c.seq == sa.bindparam("b_seq"), _m.c.leased_by == sa.bindparam("b_owner"))
+    .values(
+        state=sa.bindparam("b_state"),
+        steps_done=sa.bindparam("b_steps"),
+        look_first=sa.bindparam("b_look_first"),
+        due_at=sa.bindparam("b_due_at"),
+        settled_at=sa.bindparam("b_settled_at"),
+        last_code=sa.bindparam("b_code"),
+        last_error=sa.bindparam("b_error"),
+        leased_by=None,
+        leased_until=None,
+    )
+)
+
+
+async def settle(store: storage.Storage, settlements: Sequence[Settlement], *, owner: str, now: datetime) -> None:
+    """Write what became of claimed messages, together with the attempts.
+
+    Where the lease ran out meanwhile and another worker has the message, its state is left to that worker.
+    """
+    if not settlements:
+        return
+    changes = [
+        {
+            "b_seq": item.message.seq,
+            "b_owner": owner,
+            "b_state": item.state,
+            "b_steps": item.message.steps_done,
+            "b_look_first": item.look_first,
+            "b_due_at": item.due_at,
+            "b_settled_at": None if item.state == "pending" else now,
+            "b_code": item.code,
+            "b_error": item.detail[:500] or None,
+        }
+        for item in settlements
+    ]
+    tries = [
+        {
+            "message_id": item.message.id,
+            "number": item.message.attempts,
+            "started_at": item.started_at,
+            "took_ms": item.took_ms,
+            "outcome": _outcome(item),
+            "code": item.code,
+            "detail": item.detail[:500],
+            "steps_done": item.message.steps_done,
+        }
+        for item in settlements
+    ]
+    async with store.transaction() as tx:
+        await tx.execute(_settle, changes)
+        await tx.execute(store.insert(tables.attempts).on_conflict_do_nothing(), tries)
+
+
+def _outcome(item: Settlement) -> str:
+    if item.state != "pending":
+        return item.state
+    return "unknown" if item.look_first else "later"
+
+
+async def release(store: storage.Storage, messages: Sequence[Claimed], *, owner: str) -> None:
+    """Give back messages that were claimed and never tried, as if they had not been claimed."""
+    if not messages:
+        return
+    async with store.transaction() as tx:
+        await tx.execute(
+            _m.update()
+            .where(_m.c.seq.in_([message.seq for message in messages]), _m.c.leased_by == owner)
+            .values(state="pending", attempts=_m.c.attempts - 1, leased_by=None, leased_until=None)
+        )
+
+
+async def hasten(tx: AsyncConnection, target: str, *, now: datetime) -> None:
+    """Make everything that waits for a target due now; called when the target answers again."""
+    await tx.execute(
+        _m.update()
+        .where(_m.c.target == target, sa.text("messages.state = 'pending'"), _m.c.due_at > now)
+        .values(due_at=now)
+    )
+
+
+# ------------------------------------------------------------------------------ for people who free what is stuck
+
+
+def _selected(
+    *,
+    ids: Sequence[str] = (),
+    target: str | None = None,
+    state: str | None = None,
+    code: str | None = None,
+    lane: str | None = None,
+) -> sa.ColumnElement[bool]:
+    wanted: list[sa.ColumnElement[bool]] = [sa.true()]
+    if ids:
+        wanted.append(_m.c.id.in_(ids))
+    for column, value in ((_m.c.target, target), (_m.c.state, state), (_m.c.last_code, code), (_m.c.lane, lane)):
+        if value:
+            wanted.append(column == value)
+    return sa.and_(*wanted)
+
+
+async def listed(
+    store: storage.Storage, *, limit: int = 50, after: int = 0, **filters: Any
+) -> list[dict[str, Any]]:
+    """List messages, oldest first, without their payload."""
+    columns = [column for column in _m.c if column.name not in ("payload",)]
+    async with store.reading() as conn:
+        rows = await conn.execute(
+            sa.select(*columns).where(_selected(**filters), _m.c.seq > after).order_by(_m.c.seq).limit(limit)
+        )
+        return [dict(row) for row in rows.mappings()]
+
+
+async def tries(store: storage.Storage, message_id: str) -> list[dict[str, Any]]:
+    """List every attempt of one message, in order."""
+    table = tables.attempts
+    async with store.reading() as conn:
+        rows = await conn.execute(
+            sa.select(table).where(table.c.message_id == message_id).order_by(table.c.number)
+        )
+        return [dict(row) for row in rows.mappings()]
+
+
+async def waiting_behind(store: storage.Storage, message: dict[str, Any]) -> str | None:
+    """Name the message that holds this one back, where there is one."""
+    async with store.reading() as conn:
+        row = await conn.execute(
+            sa.select(_m.c.id)
+            .where(
+                _m.c.target == message["target"],
+                _m.c.lane == message["lane"],
+                _m.c.seq < message["seq"],
+                _m.c.state.in_(UNFINISHED),
+            )
+            .order_by(_m.c.seq)
+            .limit(1)
+        )
+        return row.scalar()
+
+
+async def retry(tx: AsyncConnection, *, now: datetime, **filters: Any) -> int:
+    """Send dead messages again (a person has put right what was wrong); returns how many.
+
+    The waiting time starts anew; an answer lost before is looked up first.
+    """
+    filters.setdefault("state", "dead")
+    done = await tx.execute(
+        _m.update()
+        .where(_selected(**filters), _m.c.state == "dead")
+        .values(state="pending", due_at=now, look_first=True, waiting_since=now, settled_at=None)
+    )
+    return int(done.rowcount)
+
+
+async def drop(tx: AsyncConnection, *, now: datetime, **filters: Any) -> int:
+    """Give up dead or waiting messages for good; what stands behind them may go. Returns how many."""
+    done = await tx.execute(
+        _m.update()
+        .where(_selected(**filters), _m.c.state.in_(("dead", "pending")))
+        .values(state="dropped", settled_at=now)
+    )
+    return int(done.rowcount)
+
+
+async def counts(store: storage.Storage) -> list[dict[str, Any]]:
+    """Count messages by target and state, with the oldest that waits."""
+    async with store.reading() as conn:
+        rows = await conn.execute(
+            sa.select(
+                _m.c.target,
+                _m.c.state,
+                sa.func.count().label("messages"),
+                sa.func.min(_m.c.created_at).label("oldest_at"),
+            )
+            .group_by(_m.c.target, _m.c.state)
+            .order_by(_m.c.target, _m.c.state)
+        )
+        return [dict(row) for row in rows.mappings()]
+
+
+async def targets_with_work(store: storage.Storage, *, now: datetime) -> list[str]:
+    """Name the targets for which something is due or left by a dead worker."""
+    due = sa.or_(
+        sa.and_(_m.c.state == "pending", _m.c.due_at <= now),
+        sa.and_(_m.c.state == "in_flight", _m.c.leased_until < now),
+    )
+    async with store.reading() as conn:
+        return list((await conn.execute(sa.select(_m.c.target).where(due).distinct())).scalars())

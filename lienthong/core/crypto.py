@@ -1,0 +1,111 @@
+"""Keys of the hub, sealing of what must not lie in clear, and digests that only the hub can make.
+
+The only module that touches `cryptography`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from lienthong.core import errors
+
+MASTER_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_VERSION = b"\x01"
+
+
+@dataclass(slots=True)
+class Vault:
+    """Seals and opens bytes, and makes keyed digests, all from one master key.
+
+    A sealed value is `version (1) | nonce (12) | ciphertext and tag`; the purpose is bound in as associated
+    data, so that a value sealed for one column does not open in another.
+    """
+
+    _sealer: AESGCM
+    _digest_key: bytes
+
+    @classmethod
+    def from_master(cls, master: bytes) -> Vault:
+        """Derive the working keys (HKDF-SHA256, one for each use) from a master key of 32 bytes."""
+        if len(master) != MASTER_KEY_BYTES:
+            raise errors.Misconfigured(
+                "the master key must have 32 bytes", detail_vi="Khoá chủ phải dài đúng 32 byte."
+            )
+        return cls(AESGCM(_derive(master, b"seal")), _derive(master, b"digest"))
+
+    def seal(self, plain: bytes, *, purpose: str) -> bytes:
+        """Encrypt and authenticate (AES-256-GCM)."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._sealer.encrypt(nonce, plain, purpose.encode())
+
+    def open(self, sealed: bytes, *, purpose: str) -> bytes:
+        """Give back what was sealed for this purpose; raises StorageUnavailable where it was altered."""
+        if sealed[:1] != _VERSION:
+            raise errors.StorageUnavailable("a sealed value has an unknown version", purpose=purpose)
+        nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        try:
+            return self._sealer.decrypt(nonce, body, purpose.encode())
+        except InvalidTag as exc:
+            raise errors.StorageUnavailable(
+                "a sealed value cannot be opened: it was altered, or sealed with another master key",
+                purpose=purpose,
+            ) from exc
+
+    def digest(self, value: bytes, *, purpose: str) -> str:
+        """Make a keyed digest (HMAC-SHA256, 64 hexadecimal characters) that only this hub can make."""
+        return hmac.new(self._digest_key, purpose.encode() + b"\x00" + value, hashlib.sha256).hexdigest()
+
+
+def _derive(master: bytes, use: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt=None, info=b"lienthong/" + use).derive(master)
+
+
+def is_same(left: str, right: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(left.encode(), right.encode())
+
+
+def random_token(size_bytes: int = 32) -> bytes:
+    """Give random bytes fit for a key."""
+    return secrets.token_bytes(size_bytes)
+
+
+def load_or_create_master(path: Path, *, create: bool) -> bytes:
+    """Read the master key file (32 raw bytes), making it (mode 0600) where `create` allows.
+
+    Two processes that start together end with the same key: the file is put in place by a link, which
+    succeeds for one of them only.
+    """
+    if not path.exists() and create:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, secrets.token_bytes(MASTER_KEY_BYTES))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    if not path.exists():
+        raise errors.Misconfigured(
+            "the master key file is missing; run `lienthong init`, or restore it from the backup",
+            detail_vi="Thiếu tệp khoá chủ; chạy `lienthong init`, hoặc khôi phục từ bản sao lưu.",
+            path=str(path),
+        )
+    return path.read_bytes()

@@ -1,0 +1,97 @@
+"""The book: a row for every exchange across the border, in or out, refused or served.
+
+First form: rows are gathered for some milliseconds and written together. Nothing below `monitoring` knows
+that anybody reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from lienthong.core import errors, storage, tables
+
+_log = logging.getLogger("lienthong.journal")
+FLUSH_S = 0.05
+FLUSH_ROWS = 500
+MOST_WAITING = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One exchange across the border.
+
+    `direction` is `in` for a request that reached the gateway and `out` for a call the hub made; `route` is a
+    template, never the raw path; `outcome` is `ok` or the code of an error; `detail` is sealed by the writer.
+    """
+
+    at: datetime
+    direction: str
+    request_id: str
+    system: str
+    operation: str
+    method: str
+    route: str
+    outcome: str
+    took_ms: float
+    status: int | None = None
+    message_id: str | None = None
+    key_id: str | None = None
+    organisation: str | None = None
+    address: str | None = None
+    dossier_code: str | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    detail: bytes | None = None
+
+
+class Journal:
+    """Takes exchanges without making the caller wait, and writes them in batches."""
+
+    def __init__(self, store: storage.Storage) -> None:
+        self._store = store
+        self._waiting: list[Exchange] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        self.lost = 0
+
+    def write(self, exchange: Exchange) -> None:
+        """Take one exchange. Never blocks; the row is in the database within some tens of milliseconds."""
+        if len(self._waiting) >= MOST_WAITING:
+            self.lost += 1
+            return
+        self._waiting.append(exchange)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._flush_soon(), name="journal")
+        elif len(self._waiting) >= FLUSH_ROWS:
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Write everything taken so far; called before a process ends. Keeps the rows where it cannot."""
+        async with self._writing:
+            while self._waiting:
+                rows, self._waiting = self._waiting[:FLUSH_ROWS], self._waiting[FLUSH_ROWS:]
+                try:
+                    async with self._store.transaction() as tx:
+                        await tx.execute(tables.exchanges.insert(), [asdict(row) for row in rows])
+                except errors.StorageUnavailable:
+                    self._waiting = rows + self._waiting
+                    raise
+
+    async def _flush_soon(self) -> None:
+        pause_s = FLUSH_S
+        while self._waiting:
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause_s)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self.flush()
+                pause_s = FLUSH_S
+            except errors.StorageUnavailable:
+                pause_s = min(pause_s * 2, 5.0)
+                _log.warning("the journal cannot be written; rows wait", extra={"waiting": len(self._waiting)})

@@ -1,0 +1,63 @@
+"""Brings a database to the shape of `core/tables.py`, step by step; safe to run from several processes at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from lienthong.core import errors, storage
+
+# Any number, but always the same one: whoever holds it migrates, the others wait.
+_ADVISORY_LOCK = 0x11E27409
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """Name the newest migration that this version of the program has."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    return found or ""
+
+
+async def upgrade(store: storage.Storage) -> str:
+    """Bring the database forward to the newest migration; returns its name."""
+    async with store.engine.connect() as conn:
+        if store.is_sqlite:
+            await conn.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            await conn.exec_driver_sql(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")
+        try:
+            await conn.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+            if store.is_sqlite:
+                await conn.exec_driver_sql("COMMIT")
+            else:
+                await conn.commit()
+        finally:
+            if not store.is_sqlite:
+                await conn.exec_driver_sql(f"SELECT pg_advisory_unlock({_ADVISORY_LOCK})")
+                await conn.commit()
+    return head()
+
+
+async def must_be_current(store: storage.Storage) -> None:
+    """Stop the start where the database is older or newer than the program."""
+    async with store.reading() as conn:
+        found = await conn.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    if found != head():
+        raise errors.Misconfigured(
+            f"the database is at migration {found or 'none'}, the program at {head()}; run `lienthong migrate`",
+            detail_vi=(
+                f"Cơ sở dữ liệu ở bước {found or 'chưa có'}, chương trình ở bước {head()}; "
+                "hãy chạy `lienthong migrate`."
+            ),
+        )

@@ -1,0 +1,255 @@
+"""What is set when a process starts: environment over a TOML file, secrets from files, unknown names refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from lienthong.core import errors
+
+PREFIX = "LIENTHONG_"
+# Read by others before or beside the settings: the file itself, and where the tests find real data.
+_NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
+
+
+class Section(BaseModel):
+    """A part of the settings; frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Database(Section):
+    """Where the hub keeps what it knows."""
+
+    url: str = Field("", description="sqlite in HOME when empty; postgresql://… for the full size")
+
+
+class Redis(Section):
+    """Shared limits and the queue of the full size."""
+
+    url: str = Field("", description="empty: limits and worker in process; set: shared limits, Celery broker")
+
+
+class Gateway(Section):
+    """The door for callers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    body_limit_bytes: int = Field(2_000_000, ge=1_000, description="larger bodies are refused with 413")
+    depth_limit: int = Field(32, ge=2, le=500, description="deepest nesting of a JSON body")
+    body_timeout_s: float = Field(30.0, gt=0, description="how long a body may take to arrive")
+    trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
+
+
+class Console(Section):
+    """The desks."""
+
+    port: int = Field(8081, ge=0, le=65535)
+
+
+class Sandbox(Section):
+    """The imitation national systems."""
+
+    port: int = Field(8090, ge=0, le=65535)
+
+
+class Agency(Section):
+    """The province that runs this hub."""
+
+    code: str = Field("", description="identifier of the province, e.g. 000.00.00.H38")
+    name: str = ""
+
+
+class Keys(Section):
+    """API keys."""
+
+    environment: Literal["live", "test"] = Field("test", description="stands in the key: lt_live_… or lt_test_…")
+    longest_days: int = Field(366, ge=1, description="a key cannot be issued for longer")
+    master_key: SecretStr | None = Field(
+        None, description="64 hexadecimal characters; a file in HOME when absent"
+    )
+
+
+class Outbox(Section):
+    """How messages are delivered."""
+
+    max_concurrent: int = Field(64, ge=1, le=1000, description="calls in flight to one target, all workers")
+    batch: int = Field(128, ge=1, le=2000, description="messages claimed at a time")
+    lease_s: float = Field(30.0, ge=1, description="after this long without a sign of life a claim runs out")
+    poll_s: float = Field(0.25, gt=0, description="how often a quiet outbox is looked at")
+    retry_first_s: float = Field(1.0, gt=0)
+    retry_longest_s: float = Field(900.0, gt=0)
+    give_up_after_s: float = Field(3 * 86400.0, gt=0, description="then a message becomes a dead one")
+    suspend_after: int = Field(8, ge=1, description="failures in a row that suspend a target")
+    probe_first_s: float = Field(1.0, gt=0, description="first probe of a suspended target; then it doubles")
+    probe_longest_s: float = Field(60.0, gt=0)
+
+
+class Sync(Section):
+    """The procedure sync."""
+
+    source: str = Field("dvcqg_adapter", description="the contract that procedures come from")
+    concurrency: int = Field(8, ge=1, le=64, description="details fetched at a time")
+    batch: int = Field(100, ge=1, le=2000, description="records written in one transaction")
+    smallest_share: float = Field(
+        0.8, gt=0, le=1, description="a list smaller than this share of the last accepted one is held"
+    )
+    most_failures_share: float = Field(
+        0.2, gt=0, le=1, description="more failed details than this share holds the run"
+    )
+    set_up_days: int = Field(3, ge=0, description="working days to set a procedure up (NA 14)")
+    open_days: int = Field(5, ge=0, description="working days to check and open it (NA 14)")
+
+
+class Dossiers(Section):
+    """Dossier status push."""
+
+    targets: tuple[str, ...] = Field(("dvcqg_adapter",), description="contracts that are told of every change")
+    answer_days: int = Field(1, ge=0, description="working days to accept or answer an online dossier (HG 6.1a)")
+    supplement_days: int = Field(30, ge=1, description="days a dossier may wait for papers (HG 5.5)")
+
+
+class Logs(Section):
+    """What the processes print."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    form: Literal["text", "json"] = "text"
+
+
+class Settings(Section):
+    """Everything that needs a deployment to change. What people change at run time is in the database."""
+
+    home: Path = Field(Path("var"), description="embedded database, spool, keys of the hub")
+    database: Database = Database()
+    redis: Redis = Redis()
+    gateway: Gateway = Gateway()
+    console: Console = Console()
+    sandbox: Sandbox = Sandbox()
+    agency: Agency = Agency()
+    keys: Keys = Keys()
+    outbox: Outbox = Outbox()
+    sync: Sync = Sync()
+    dossiers: Dossiers = Dossiers()
+    logs: Logs = Logs()
+    holidays: Path | None = Field(None, description="a holiday file of the operator's, instead of ours")
+    systems: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="one section a contract; its connector checks the names in it"
+    )
+    timetable: dict[str, str] = Field(
+        default_factory=lambda: {"procedure_sync": "15 1 * * *"},
+        description="cron expressions in Vietnam time; empty = never",
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The database in force: the one that is set, or the embedded one in HOME."""
+        return self.database.url or f"sqlite+aiosqlite:///{self.home / 'lienthong.db'}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this is the full size: a Redis is set, so worker and beat are processes of their own."""
+        return bool(self.redis.url)
+
+
+def load(environ: Mapping[str, str], *, config: Path | None = None) -> Settings:
+    """Read the settings once, when a process starts.
+
+    Raises Misconfigured naming every unknown, missing or wrong name, and what to do about it.
+    """
+    chosen = config or (Path(environ["LIENTHONG_CONFIG"]) if environ.get("LIENTHONG_CONFIG") else None)
+    tree = _read_toml(chosen or Path("lienthong.toml"), must_exist=chosen is not None)
+    for name, value in sorted(environ.items()):
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
+            _put(tree, name.removeprefix(PREFIX).lower().split("__"), value, name=name)
+    _read_secret_files(tree)
+    _split_lists(tree)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as exc:
+        raise _misconfigured(exc) from exc
+
+
+def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    if not path.exists():
+        if must_exist:
+            raise errors.Misconfigured(
+                f"the settings file {path} does not exist", detail_vi=f"Không có tệp cấu hình {path}."
+            )
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise errors.Misconfigured(
+            f"the settings file {path} cannot be read: {exc}",
+            detail_vi=f"Không đọc được tệp cấu hình {path}: {exc}",
+        ) from exc
+
+
+def _put(tree: dict[str, Any], path: list[str], value: str, *, name: str) -> None:
+    node = tree
+    for part in path[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise errors.Misconfigured(
+                f"{name} goes into {part}, which is not a section",
+                detail_vi=f"{name} trỏ vào {part}, không phải là một mục cấu hình.",
+            )
+    node[path[-1]] = value
+
+
+def _read_secret_files(tree: dict[str, Any]) -> None:
+    for name in list(tree):
+        value = tree[name]
+        if isinstance(value, dict):
+            _read_secret_files(value)
+        elif name.endswith("_file") and isinstance(value, str):
+            path = Path(value)
+            if not path.is_file():
+                raise errors.Misconfigured(
+                    f"the secret file for {name} does not exist: {path}",
+                    detail_vi=f"Không có tệp bí mật cho {name}: {path}",
+                )
+            tree[name.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+            del tree[name]
+
+
+def _split_lists(tree: dict[str, Any]) -> None:
+    for section, name in (("dossiers", "targets"), ("gateway", "trusted_proxies")):
+        value = tree.get(section, {}).get(name)
+        if isinstance(value, str):
+            tree[section][name] = [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _misconfigured(exc: ValidationError) -> errors.Misconfigured:
+    lines_en, lines_vi = [], []
+    for error in exc.errors(include_input=False, include_url=False):
+        path = "__".join(str(part).upper() for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            lines_en.append(f"{PREFIX}{path} is not a setting of the hub")
+            lines_vi.append(f"{PREFIX}{path} không phải là tên cấu hình của trục")
+        else:
+            lines_en.append(f"{PREFIX}{path}: {error['msg']}")
+            lines_vi.append(f"{PREFIX}{path}: giá trị không hợp lệ ({error['msg']})")
+    return errors.Misconfigured("; ".join(lines_en), detail_vi="; ".join(lines_vi))
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Give the settings in force with every secret masked, for `lienthong settings`."""
+    return {name: _mask(name, value) for name, value in settings.model_dump(mode="json").items()}
+
+
+def _mask(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {inner: _mask(inner, item) for inner, item in value.items()}
+    if not isinstance(value, str) or not value:
+        return value
+    if name.endswith("url") and "@" in value:
+        scheme, _, rest = value.partition("://")
+        return f"{scheme}://***@{rest.rpartition('@')[2]}"
+    if any(word in name for word in ("password", "secret", "token")) or name == "master_key":
+        return "***"
+    return value

@@ -1,0 +1,146 @@
+"""The database: one writer at a time on SQLite, ordinary transactions on PostgreSQL, one face for both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from lienthong.core import errors
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 15.0
+_RETRY_SQLSTATES = {"40001", "40P01"}  # serialisation failure, deadlock: the transaction may simply be repeated
+
+
+class Storage:
+    """Where everything is kept. Opened once in a process, closed at its end."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._write_lock = asyncio.Lock()
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(url, size=1)
+            self._reader = _sqlite_engine(url, size=4)
+        else:
+            self._writer = self._reader = create_async_engine(
+                _async_url(url), pool_size=8, max_overflow=8, pool_timeout=10, pool_pre_ping=False
+            )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open one transaction for writing: all of it is kept, or nothing.
+
+        On SQLite the write lock is taken at once, so that two writers never meet half-way. Raises
+        StorageUnavailable where the database does not answer.
+        """
+        if not self.is_sqlite:
+            async with _named_failures(), self._writer.begin() as tx:
+                yield tx
+            return
+        async with self._write_lock, _named_failures(), self._writer.connect() as tx:
+            await tx.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield tx
+            except BaseException:
+                await asyncio.shield(tx.exec_driver_sql("ROLLBACK"))
+                raise
+            await asyncio.shield(tx.exec_driver_sql("COMMIT"))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for reading only."""
+        async with _named_failures(), self._reader.connect() as conn:
+            yield conn
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in a transaction, repeating it where the database asks for that (deadlock)."""
+        for attempt in range(4):
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except DBAPIError as exc:
+                if getattr(exc.orig, "sqlstate", None) not in _RETRY_SQLSTATES or attempt == 3:
+                    raise
+        raise errors.StorageUnavailable()
+
+    def insert(self, table: sa.Table) -> Any:
+        """Give an INSERT that knows `on_conflict_do_…` in the words of this database."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes, for migrations."""
+        return self._writer
+
+
+def _async_url(url: str) -> str:
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+asyncpg://" + url.removeprefix(prefix)
+    return url
+
+
+def sqlite_url(path: Path) -> str:
+    """Give the URL of an embedded database file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url if "+aiosqlite" in url else url.replace("sqlite:", "sqlite+aiosqlite:", 1),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0 if size == 1 else 4,
+        pool_timeout=60,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            # FULL: a promise must survive the power going, not only the process.
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-8000",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+@asynccontextmanager
+async def _named_failures() -> AsyncIterator[None]:
+    """Turn the driver's "cannot reach the database" into our own word for it; leave the rest as it is."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (OperationalError, InterfaceError, TimeoutError, sa.exc.TimeoutError, ConnectionError) as exc:
+        raise errors.StorageUnavailable(reason=type(exc).__name__) from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise errors.StorageUnavailable(reason=type(exc.orig).__name__) from exc
+        raise

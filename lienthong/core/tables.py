@@ -1,0 +1,406 @@
+"""The tables, the same on SQLite and PostgreSQL; `migrations/` brings a database to this shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment: `timestamptz` on PostgreSQL, microseconds since 1970 on SQLite (sorts and compares right)."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of the database."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(sa.BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse a moment without zone; give the database what it stores."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        moment = value.astimezone(UTC)
+        if dialect.name == "postgresql":
+            return moment
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give back an aware moment in UTC."""
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return _EPOCH + timedelta(microseconds=int(value))
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+Json = sa.JSON()
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("prefix", sa.String(24), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("environment", sa.String(8), nullable=False),
+    sa.Column("organisation", sa.String(200), nullable=False),
+    sa.Column("system", sa.String(200), nullable=False),
+    sa.Column("custodian", sa.String(200), nullable=False),
+    sa.Column("contact", sa.String(200), nullable=False, server_default=""),
+    sa.Column("purpose", sa.String(500), nullable=False, server_default=""),
+    sa.Column("decision_number", sa.String(100), nullable=False, server_default=""),
+    sa.Column("grants", Json, nullable=False),
+    sa.Column("limits", Json, nullable=False),
+    sa.Column("issued_at", UtcTime, nullable=False),
+    sa.Column("issued_by", sa.String(100), nullable=False, server_default=""),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("revoked_at", UtcTime),
+    sa.Column("revoked_reason", sa.String(500)),
+    comment="API keys (khoá API): only a keyed digest is stored",
+)
+
+limit_counts = sa.Table(
+    "limit_counts",
+    metadata,
+    sa.Column("key_id", sa.String(36), primary_key=True),
+    sa.Column("period", sa.String(32), primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False, index=True),
+    comment="Calendar quotas used so far, so that a restart forgives nothing",
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("key_id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("request_digest", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("created_at", UtcTime, nullable=False, index=True),
+    comment="Idempotency-Key of POST requests and the answers given; answers are sealed",
+)
+
+admin_acts = sa.Table(
+    "admin_acts",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("act", sa.String(60), nullable=False),
+    sa.Column("object", sa.String(200), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False, server_default=""),
+    sa.Column("before", Json),
+    sa.Column("after", Json),
+    sa.Column("outcome", sa.String(60), nullable=False, server_default="done"),
+    comment="What people did to the hub: who, when, why, before and after",
+)
+
+exchanges = sa.Table(
+    "exchanges",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("direction", sa.String(3), nullable=False),
+    sa.Column("request_id", sa.String(36), nullable=False),
+    sa.Column("message_id", sa.String(36)),
+    sa.Column("key_id", sa.String(36)),
+    sa.Column("organisation", sa.String(200)),
+    sa.Column("address", sa.String(64)),
+    sa.Column("system", sa.String(40), nullable=False),
+    sa.Column("operation", sa.String(80), nullable=False),
+    sa.Column("method", sa.String(8), nullable=False),
+    sa.Column("route", sa.String(200), nullable=False),
+    sa.Column("dossier_code", sa.String(50)),
+    sa.Column("status", sa.Integer),
+    sa.Column("outcome", sa.String(60), nullable=False),
+    sa.Column("took_ms", sa.Float, nullable=False),
+    sa.Column("bytes_in", sa.BigInteger, nullable=False),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False),
+    sa.Column("detail", sa.LargeBinary),
+    sa.Index("ix_exchanges_at", "at"),
+    sa.Index("ix_exchanges_key_id_at", "key_id", "at"),
+    sa.Index("ix_exchanges_request_id", "request_id"),
+    sa.Index("ix_exchanges_dossier_code_at", "dossier_code", "at"),
+    comment="The journal (sổ nhật ký): a row for every request and every outgoing call; `detail` is sealed",
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("owner", sa.String(100), nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+    comment="Who may do a thing that only one may do at a time; runs out by itself when the owner dies",
+)
+
+timetable_runs = sa.Table(
+    "timetable_runs",
+    metadata,
+    sa.Column("job", sa.String(60), primary_key=True),
+    sa.Column("last_due_at", UtcTime, nullable=False),
+    sa.Column("last_outcome", sa.String(200), nullable=False, server_default=""),
+    comment="Up to when each job of the timetable has been started",
+)
+
+procedures = sa.Table(
+    "procedures",
+    metadata,
+    sa.Column("code", sa.String(60), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("folded", sa.Text, nullable=False),
+    sa.Column("field_code", sa.String(60), nullable=False, server_default=""),
+    sa.Column("field_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("fields_folded", sa.Text, nullable=False, server_default=""),
+    sa.Column("agency_code", sa.String(60), nullable=False, server_default=""),
+    sa.Column("agency_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("agencies_folded", sa.Text, nullable=False, server_default=""),
+    sa.Column("levels", sa.String(100), nullable=False, server_default=""),
+    sa.Column("status", sa.String(12), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False, server_default=""),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("source_key", sa.String(80), nullable=False, server_default=""),
+    sa.Column("first_seen_at", UtcTime, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),
+    sa.Column("withdrawn_at", UtcTime),
+    sa.Column("oddities", Json, nullable=False),
+    sa.Index("ix_procedures_changed_at", "changed_at"),
+    comment="Procedures (TTHC) as last synced; withdrawn ones stay",
+)
+
+procedure_versions = sa.Table(
+    "procedure_versions",
+    metadata,
+    sa.Column("code", sa.String(60), sa.ForeignKey("procedures.code"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("changes", Json, nullable=False),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("valid_from", UtcTime, nullable=False),
+    sa.Column("set_up_by", sa.Date),
+    sa.Column("opened_by", sa.Date),
+    comment="Every version of a procedure; `record` is compressed JSON, the dates are the deadlines of NA 13-14",
+)
+
+sync_runs = sa.Table(
+    "sync_runs",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("full", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("held", sa.String(500)),
+    sa.Column("note", sa.String(500)),
+    comment="Runs of the procedure sync",
+)
+
+sync_items = sa.Table(
+    "sync_items",
+    metadata,
+    sa.Column("run_id", sa.String(36), sa.ForeignKey("sync_runs.id"), primary_key=True),
+    sa.Column("code", sa.String(60), primary_key=True),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    sa.Column("detail", Json, nullable=False),
+    comment="What one run did with one procedure: new, changed, unchanged, withdrawn, failed; with what was odd",
+)
+
+agencies = sa.Table(
+    "agencies",
+    metadata,
+    sa.Column("code", sa.String(60), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("level", sa.String(40), nullable=False, server_default=""),
+    sa.Column("seen_at", UtcTime, nullable=False),
+    comment="The national list of agencies, as last synced",
+)
+
+administrative_fields = sa.Table(
+    "administrative_fields",
+    metadata,
+    sa.Column("code", sa.String(60), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("sector", sa.String(60), nullable=False, server_default=""),
+    sa.Column("seen_at", UtcTime, nullable=False),
+    comment="The national list of fields of administration (lĩnh vực), as last synced",
+)
+
+places = sa.Table(
+    "places",
+    metadata,
+    sa.Column("code", sa.String(10), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False, server_default=""),
+    sa.Column("province_code", sa.String(10), nullable=False),
+    sa.Column("valid_from", sa.Date, nullable=False),
+    comment="Communes, imported from the operator's own file",
+)
+
+place_changes = sa.Table(
+    "place_changes",
+    metadata,
+    sa.Column("old_code", sa.String(10), primary_key=True),
+    sa.Column("new_code", sa.String(10), primary_key=True),
+    sa.Column("old_name", sa.String(200), nullable=False, server_default=""),
+    sa.Column("divided", sa.Boolean, nullable=False),
+    comment="Which old commune went into which new ones",
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("kind", sa.String(60), nullable=False),
+    sa.Column("subject", sa.String(100), nullable=False, index=True),
+    sa.Column("occurred_at", UtcTime, nullable=False),
+    sa.Column("facts", Json, nullable=False),
+    comment="What happened, for those who subscribe; holds no personal data",
+)
+
+dossiers = sa.Table(
+    "dossiers",
+    metadata,
+    sa.Column("code", sa.String(50), primary_key=True),
+    sa.Column("owner_key_id", sa.String(36), nullable=False),
+    sa.Column("organisation", sa.String(200), nullable=False),
+    sa.Column("procedure_code", sa.String(60), nullable=False, index=True),
+    sa.Column("procedure_version", sa.Integer, nullable=False),
+    sa.Column("status", sa.String(24), nullable=False),
+    sa.Column("status_at", UtcTime, nullable=False),
+    sa.Column("changes", sa.Integer, nullable=False),
+    sa.Column("received_at", UtcTime),
+    sa.Column("due_at", UtcTime),
+    sa.Column("rejected_at", UtcTime),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("returned_at", UtcTime),
+    sa.Column("answer_by", UtcTime),
+    sa.Column("supplement_by", UtcTime),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    comment="Dossiers (hồ sơ); `record` is sealed, personal data stands nowhere else in this table",
+)
+
+status_changes = sa.Table(
+    "status_changes",
+    metadata,
+    sa.Column("dossier_code", sa.String(50), sa.ForeignKey("dossiers.code"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("change_key", sa.String(110), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(24), nullable=False),
+    sa.Column("occurred_at", UtcTime, nullable=False),
+    sa.Column("accepted_at", UtcTime, nullable=False),
+    sa.Column("message_id", sa.String(36), nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("unusual", sa.String(100), nullable=False, server_default=""),
+    sa.UniqueConstraint("dossier_code", "change_key"),
+    comment="Every change of status: when it happened and when the hub took it",
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("target", sa.String(40), nullable=False),
+    sa.Column("lane", sa.String(60), nullable=False),
+    sa.Column("operation", sa.String(40), nullable=False),
+    sa.Column("request_id", sa.String(36), nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("steps_done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("look_first", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("first_of_lane", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", UtcTime, nullable=False),
+    sa.Column("leased_by", sa.String(60)),
+    sa.Column("leased_until", UtcTime),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("waiting_since", UtcTime, nullable=False),
+    sa.Column("settled_at", UtcTime),
+    sa.Column("last_code", sa.String(60)),
+    sa.Column("last_error", sa.String(500)),
+    sa.Index(
+        "ix_messages_pending",
+        "target",
+        "due_at",
+        "seq",
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
+    sa.Index(
+        "ix_messages_unfinished",
+        "target",
+        "lane",
+        "seq",
+        sqlite_where=sa.text("state in ('pending', 'in_flight', 'dead')"),
+        postgresql_where=sa.text("state in ('pending', 'in_flight', 'dead')"),
+    ),
+    sa.Index(
+        "ix_messages_leased",
+        "leased_until",
+        sqlite_where=sa.text("state = 'in_flight'"),
+        postgresql_where=sa.text("state = 'in_flight'"),
+    ),
+    sa.Index("ix_messages_lane_seq", "lane", "seq"),
+    comment="The outbox: what was promised to another system. `payload` is sealed",
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("message_id", sa.String(36), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("took_ms", sa.Float, nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("code", sa.String(60), nullable=False),
+    sa.Column("detail", sa.String(500), nullable=False, server_default=""),
+    sa.Column("steps_done", sa.Integer, nullable=False),
+    comment="Each try to deliver a message, and what was said",
+)
+
+targets = sa.Table(
+    "targets",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False, server_default=""),
+    sa.Column("failures_in_row", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("probe_at", UtcTime),
+    sa.Column("last_success_at", UtcTime),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    comment="Systems that messages go to: active, paused by a person, or suspended because they keep failing",
+)
