@@ -7,9 +7,13 @@ that anybody reads it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import errors, storage, tables
 
@@ -84,10 +88,8 @@ class Journal:
     async def _flush_soon(self) -> None:
         pause_s = FLUSH_S
         while self._waiting:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause_s)
-            except TimeoutError:
-                pass
             self._wake.clear()
             try:
                 await self.flush()
@@ -95,3 +97,30 @@ class Journal:
             except errors.StorageUnavailable:
                 pause_s = min(pause_s * 2, 5.0)
                 _log.warning("the journal cannot be written; rows wait", extra={"waiting": len(self._waiting)})
+
+
+async def write_act(
+    tx: AsyncConnection,
+    act: str,
+    subject: str,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    outcome: str = "done",
+) -> None:
+    """Write down what a person did to the hub, in the transaction that does it. Never holds a key or a name."""
+    await tx.execute(
+        tables.admin_acts.insert().values(
+            at=now,
+            actor=actor[:100],
+            act=act,
+            object=subject[:200],
+            reason=reason[:500],
+            before=before,
+            after=after,
+            outcome=outcome,
+        )
+    )

@@ -91,6 +91,17 @@ class Storage:
         return self._writer
 
 
+async def first(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any] | None:
+    """Run a statement and give its first row by column names, or nothing."""
+    row = (await conn.execute(statement)).first()
+    return None if row is None else dict(row._mapping)
+
+
+async def every(conn: AsyncConnection, statement: sa.Executable) -> list[dict[str, Any]]:
+    """Run a statement and give all its rows by column names."""
+    return [dict(row._mapping) for row in await conn.execute(statement)]
+
+
 def _async_url(url: str) -> str:
     for prefix in ("postgresql://", "postgres://"):
         if url.startswith(prefix):

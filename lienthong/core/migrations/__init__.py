@@ -16,16 +16,17 @@ from lienthong.core import errors, storage
 _ADVISORY_LOCK = 0x11E27409
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
-    return config
+def config(connection: Connection | None = None) -> Config:
+    """Tell Alembic where the steps are and which connection to use."""
+    found = Config()
+    found.set_main_option("script_location", str(Path(__file__).parent))
+    found.attributes["connection"] = connection
+    return found
 
 
 def head() -> str:
     """Name the newest migration that this version of the program has."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
+    found = ScriptDirectory.from_config(config()).get_current_head()
     return found or ""
 
 
@@ -37,7 +38,7 @@ async def upgrade(store: storage.Storage) -> str:
         else:
             await conn.exec_driver_sql(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")
         try:
-            await conn.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+            await conn.run_sync(lambda sync: command.upgrade(config(sync), "head"))
             if store.is_sqlite:
                 await conn.exec_driver_sql("COMMIT")
             else:

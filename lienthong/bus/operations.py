@@ -1,0 +1,239 @@
+"""What callers may ask, declared once: doors, grants, limits, documents and reference are read from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from lienthong.api_keys import keys
+from lienthong.bus.flows import dossier_reading, dossier_status, dossier_views, procedure_catalogue
+from lienthong.bus.hub import Hub
+from lienthong.core import records
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, when, and in which language the answer is wanted (`vi` or `en`)."""
+
+    caller: keys.Caller
+    request_id: str
+    now: datetime
+    language: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, already read: path parts, and query and body as their models."""
+
+    path: Mapping[str, str]
+    query: Any = None
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that a caller may ask; `name` is also the grant.
+
+    `place`, `query` and `body` are the models of the path's parts, of the query and of the body. `success` is
+    the status of a good answer, `created` the one where the answer says `created`. `personal`: request or answer
+    may hold personal data. `from_path`: path parts that the body may leave out, and may not contradict.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary_vi: str
+    summary_en: str
+    answer: type[BaseModel]
+    run: Callable[[Hub, Call, Asked], Awaitable[BaseModel]]
+    personal: bool
+    place: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    success: int = 200
+    created: int | None = None
+    from_path: tuple[str, ...] = ()
+
+
+class ProcedurePath(BaseModel):
+    """Which procedure."""
+
+    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = Field(
+        description="Mã thủ tục"
+    )
+
+
+class DossierPath(BaseModel):
+    """Which dossier."""
+
+    code: records.DossierCode = Field(description="Mã hồ sơ")
+
+
+class MessagePath(BaseModel):
+    """Which message."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        description="Số thông điệp"
+    )
+
+
+class VersionQuery(BaseModel):
+    """Which version of a procedure is wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int | None = Field(None, ge=1, le=1_000_000, description="Phiên bản; bỏ trống là bản mới nhất")
+
+
+async def _list_procedures(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await procedure_catalogue.list_procedures(hub, asked.query)
+
+
+async def _get_procedure(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await procedure_catalogue.get_procedure(hub, asked.path["code"], version=asked.query.version)
+
+
+async def _list_versions(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await procedure_catalogue.list_versions(hub, asked.path["code"])
+
+
+async def _put_dossier(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_status.put(hub, asked.body, caller=call.caller, request_id=call.request_id)
+
+
+async def _get_dossier(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_reading.get(hub, asked.path["code"], caller=call.caller)
+
+
+async def _timeline(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_reading.timeline(hub, asked.path["code"], caller=call.caller)
+
+
+async def _report_status(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_status.report(
+        hub, asked.path["code"], asked.body, caller=call.caller, request_id=call.request_id
+    )
+
+
+async def _get_message(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_reading.message(hub, asked.path["id"], caller=call.caller)
+
+
+async def _enquire(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await dossier_reading.enquire(hub, asked.path["code"])
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "procedures.list",
+        "GET",
+        "/v1/procedures",
+        "Tìm thủ tục hành chính, không cần gõ dấu",
+        "Search the procedures; diacritics are not needed",
+        procedure_catalogue.ProcedurePage,
+        _list_procedures,
+        personal=False,
+        query=procedure_catalogue.ProcedureQuery,
+    ),
+    Operation(
+        "procedures.get",
+        "GET",
+        "/v1/procedures/{code}",
+        "Xem một thủ tục như đã công bố",
+        "Read one procedure as published",
+        procedure_catalogue.ProcedureView,
+        _get_procedure,
+        personal=False,
+        place=ProcedurePath,
+        query=VersionQuery,
+    ),
+    Operation(
+        "procedures.versions",
+        "GET",
+        "/v1/procedures/{code}/versions",
+        "Xem các phiên bản của một thủ tục và nội dung thay đổi",
+        "Read the versions of a procedure and what each changed",
+        procedure_catalogue.VersionList,
+        _list_versions,
+        personal=False,
+        place=ProcedurePath,
+    ),
+    Operation(
+        "dossiers.put",
+        "PUT",
+        "/v1/dossiers/{code}",
+        "Khai hồ sơ mới, hoặc thay nội dung hồ sơ đã khai",
+        "Declare a dossier, or replace what was declared",
+        dossier_views.DossierView,
+        _put_dossier,
+        personal=True,
+        place=DossierPath,
+        body=records.Dossier,
+        created=201,
+        from_path=("code",),
+    ),
+    Operation(
+        "dossiers.get",
+        "GET",
+        "/v1/dossiers/{code}",
+        "Xem hồ sơ và trạng thái hiện tại",
+        "Read a dossier and its present status",
+        dossier_views.DossierView,
+        _get_dossier,
+        personal=True,
+        place=DossierPath,
+    ),
+    Operation(
+        "dossiers.timeline",
+        "GET",
+        "/v1/dossiers/{code}/timeline",
+        "Xem mọi lần cập nhật của hồ sơ và việc gửi tới từng hệ thống",
+        "Read every change of a dossier, and its delivery to each system",
+        dossier_views.Timeline,
+        _timeline,
+        personal=True,
+        place=DossierPath,
+    ),
+    Operation(
+        "dossiers.report_status",
+        "POST",
+        "/v1/dossiers/{code}/status",
+        "Cập nhật tiến độ xử lý hồ sơ; trục sẽ gửi lên Cổng Dịch vụ công quốc gia",
+        "Report a change of status; the hub passes it on to the National Public Service Portal",
+        dossier_views.Accepted,
+        _report_status,
+        personal=True,
+        place=DossierPath,
+        body=records.StatusChange,
+        success=202,
+    ),
+    Operation(
+        "messages.get",
+        "GET",
+        "/v1/messages/{id}",
+        "Theo dõi một thông điệp đã giao cho trục",
+        "Follow a message that the hub has taken",
+        dossier_views.MessageView,
+        _get_message,
+        personal=False,
+        place=MessagePath,
+    ),
+    Operation(
+        "enquiries.get",
+        "GET",
+        "/v1/enquiries/{code}",
+        "Tra cứu công khai trạng thái hồ sơ, không có dữ liệu cá nhân",
+        "The public status of a dossier, without personal data",
+        dossier_views.EnquiryView,
+        _enquire,
+        personal=False,
+        place=DossierPath,
+    ),
+)
+
+NAMES: frozenset[str] = frozenset(operation.name for operation in OPERATIONS)

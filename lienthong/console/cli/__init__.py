@@ -1,0 +1,1 @@
+"""The command line `lienthong`: one module for each group of commands."""

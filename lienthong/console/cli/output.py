@@ -1,0 +1,71 @@
+"""What the command line prints: tables for people, JSON for programs, and errors in both languages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from lienthong.core import clock, errors
+
+console = Console()
+problems = Console(stderr=True)
+
+
+def as_json(value: Any) -> None:
+    """Print one JSON value on a line of its own."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+
+
+def shown(value: Any) -> str:
+    """Write one value as a person reads it: times in Vietnam, nothing as a dash."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, datetime):
+        return value.astimezone(clock.VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+    if isinstance(value, date):
+        return value.strftime("%d/%m/%Y")
+    if isinstance(value, bool):
+        return "có" if value else "không"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def table(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table; `columns` gives the heading of each field. Says so where there is nothing."""
+    if not rows:
+        console.print(f"[dim]{title}: không có gì / nothing[/dim]")
+        return
+    grid = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name, heading in columns.items():
+        numeric = all(isinstance(row.get(name), (int, float)) for row in rows)
+        grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(shown(row.get(name)) for name in columns))
+    console.print(grid)
+
+
+def facts(title: str, pairs: Mapping[str, Any]) -> None:
+    """Print one thing as `name  value` lines."""
+    grid = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in pairs.items():
+        grid.add_row(name, shown(value))
+    console.print(grid)
+
+
+def failure(exc: errors.HubError) -> None:
+    """Say on standard error what went wrong, Vietnamese first."""
+    problems.print(f"[bold red]Lỗi[/bold red] {exc.code}: {exc.detail('vi')}", highlight=False)
+    for problem in exc.problems:
+        problems.print(f"  • {problem.field}: {problem.vi}", highlight=False)
+    problems.print(f"[dim]{exc.detail('en')}[/dim]", highlight=False)
+    for problem in exc.problems:
+        problems.print(f"[dim]  • {problem.field}: {problem.en}[/dim]", highlight=False)

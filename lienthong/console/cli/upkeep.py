@@ -1,0 +1,92 @@
+"""`lienthong init|migrate|settings|check|places`: preparing the hub and looking whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lienthong.bus import hub as hubs
+from lienthong.console.cli import context, output
+from lienthong.core import migrations, records, settings
+from lienthong.monitoring import health
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(init)
+    app.command()(migrate)
+    app.command("settings")(show_settings)
+    app.command()(check)
+    places = typer.Typer(no_args_is_help=True, help="Đơn vị hành chính / places.")
+    places.command("import")(import_places)
+    app.add_typer(places, name="places")
+
+
+def init(json: context.Json = False) -> None:
+    """Chuẩn bị cơ sở dữ liệu và khoá của trục; chạy lại vẫn an toàn / prepare the hub; safe to repeat."""
+    _forward(json=json)
+
+
+def migrate(json: context.Json = False) -> None:
+    """Đưa cơ sở dữ liệu lên bước mới nhất / bring the database forward; safe to repeat."""
+    _forward(json=json)
+
+
+def _forward(*, json: bool) -> None:
+    async def go() -> str:
+        async with hubs.opened(context.chosen()) as hub:
+            return await migrations.upgrade(hub.storage)
+
+    reached = context.guarded(lambda: asyncio.run(go()))
+    if json:
+        output.as_json({"migration": reached})
+    else:
+        output.console.print(f"Cơ sở dữ liệu ở bước {reached} / the database is at migration {reached}")
+
+
+def show_settings(json: context.Json = False) -> None:
+    """Cấu hình đang dùng, bí mật được che / the settings in force, secrets masked."""
+    found = settings.masked(context.guarded(context.chosen))
+    if json:
+        output.as_json(found)
+        return
+    rows = [{"name": name, "value": value} for name, value in sorted(_flat("LIENTHONG", found))]
+    output.table("Cấu hình / settings", {"name": "Tên", "value": "Giá trị"}, rows)
+
+
+def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        path = f"{prefix}_{name.upper()}" if prefix == "LIENTHONG" else f"{prefix}__{name.upper()}"
+        found += _flat(path, value) if isinstance(value, dict) else [(path, value)]
+    return found
+
+
+def check(json: context.Json = False) -> None:
+    """Tự kiểm tra: cơ sở dữ liệu, Redis, từng hệ thống / self-check of everything the hub leans on."""
+    results: list[records.CheckResult] = context.run(health.check_everything, migrated=False)
+    if json:
+        output.as_json([result.model_dump() for result in results])
+    else:
+        rows = [{"ok": "tốt" if item.ok else "HỎNG", "name": item.name, "vi": item.vi} for item in results]
+        output.table("Tự kiểm tra / self-check", {"ok": "", "name": "Mục", "vi": "Kết quả"}, rows)
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)
+
+
+def import_places(
+    communes: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV các xã, phường hiện hành.")],
+    changes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="CSV xã cũ → xã mới.")] = None,
+    json: context.Json = False,
+) -> None:
+    """Nạp danh mục xã, phường từ tệp của đơn vị / import communes from the operator's own files."""
+    from lienthong.bus.flows import places_import
+
+    report = context.run(lambda hub: places_import.run(hub, communes=communes, changes=changes))
+    if json:
+        output.as_json(report.as_json())
+    else:
+        output.facts("Nạp đơn vị hành chính / places", report.as_json())

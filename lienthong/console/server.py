@@ -1,0 +1,114 @@
+"""Runs the hub's processes: one event loop with the gateway and, in the embedded size, the dispatcher beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from lienthong.api_keys import limits
+from lienthong.bus import dispatcher, jobs, timetable
+from lienthong.bus import hub as hubs
+from lienthong.bus.gateway import app as gateway
+from lienthong.core import errors, logs, migrations, settings
+
+Ready = Callable[[hubs.Hub], Awaitable[None]]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: this process stops more than one thing."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(chosen: settings.Settings, *, gateway_only: bool = False, ready: Ready | None = None) -> None:
+    """Run until SIGINT or SIGTERM; requests and calls in flight are let to end.
+
+    `ready` is called once the gateway answers. Raises Misconfigured where the start must not go on.
+    """
+    logs.start(chosen.logs.level, chosen.logs.form)
+    uvloop.run(_run(chosen, gateway_only=gateway_only, ready=ready))
+
+
+async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with hubs.opened(chosen) as hub:
+        await _prepare(hub)
+        async with limits.opened(hub.settings, hub.storage) as limiter, _beside(hub, stop, gateway_only):
+            await _serve(hub, gateway.create_app(hub, limiter), stop, ready)
+
+
+async def _prepare(hub: hubs.Hub) -> None:
+    """Bring an embedded database forward; insist that a shared one has been; check the timetable."""
+    if hub.storage.is_sqlite:
+        await migrations.upgrade(hub.storage)
+    else:
+        await migrations.must_be_current(hub.storage)
+    timetable.check(hub.settings.timetable, known=frozenset(jobs.JOBS), now=hub.now())
+    for target in hub.settings.dossiers.targets:
+        hub.system(target)
+
+
+@asynccontextmanager
+async def _beside(hub: hubs.Hub, stop: asyncio.Event, gateway_only: bool) -> AsyncIterator[None]:
+    """Run the dispatcher beside the gateway, or tell the workers of the full size when a message waits."""
+    if hub.settings.is_full or gateway_only:
+        if hub.settings.is_full:
+            from lienthong.bus import worker
+
+            hub.on_message.append(worker.Waker(hub.settings))
+        yield
+        return
+    task = asyncio.create_task(dispatcher.run(hub, stop), name="dispatcher")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | None) -> None:
+    place = hub.settings.gateway
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=place.host,
+            port=place.port,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=65536,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    serving = asyncio.create_task(server.serve(), name="gateway")
+    while not server.started:
+        if serving.done():
+            raise errors.Misconfigured(
+                f"cannot listen on {place.host}:{place.port}; is another hub running?",
+                detail_vi=f"Không mở được {place.host}:{place.port}; có trục khác đang chạy không?",
+            )
+        await asyncio.sleep(0.01)
+    if ready is not None:
+        await ready(hub)
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    waiting.cancel()
