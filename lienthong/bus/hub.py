@@ -70,7 +70,9 @@ async def opened(
         vault = crypto.Vault.from_master(_master(chosen))
         calendar = working_days.load(chosen.holidays)
         for name, section in sorted(chosen.systems.items()):
-            connector = registry.open_connector(
+            if not _is_enabled(section):
+                continue
+            systems[name] = registry.open_connector(
                 name,
                 section,
                 agency_code=chosen.agency.code,
@@ -78,8 +80,6 @@ async def opened(
                 clock=now,
                 transport=(transports or {}).get(name),
             )
-            if connector is not None:
-                systems[name] = connector
         yield Hub(chosen, store, vault, book, calendar, systems, now)
     finally:
         for connector in systems.values():
@@ -88,6 +88,14 @@ async def opened(
             await book.flush()
         finally:
             await store.close()
+
+
+def _is_enabled(section: Mapping[str, Any]) -> bool:
+    """Whether a system is to be used: as set, or where nothing is set, when it has an address."""
+    said = section.get("enabled")
+    if said is None:
+        return bool(section.get("base_url"))
+    return str(said).strip().lower() in ("true", "1", "yes", "on")
 
 
 def _master(chosen: settings.Settings) -> bytes:

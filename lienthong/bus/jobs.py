@@ -17,7 +17,7 @@ HANDLERS: delivery.Handlers = {dossier_status.OPERATION: dossier_status.deliver}
 
 async def _sync_procedures(hub: Hub) -> str:
     report = await procedure_sync.run(hub)
-    return f"seen={report.seen} new={report.new} changed={report.changed} withdrawn={report.withdrawn}"
+    return " ".join(f"{name}={value}" for name, value in report.as_json().items())
 
 
 JOBS: Mapping[str, Callable[[Hub], Awaitable[str]]] = {"procedure_sync": _sync_procedures}

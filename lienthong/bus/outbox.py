@@ -319,23 +319,29 @@ def _selected(
 async def listed(
     store: storage.Storage, *, limit: int = 50, after: int = 0, **filters: Any
 ) -> list[dict[str, Any]]:
-    """List messages, oldest first, without their payload."""
-    columns = [column for column in _m.c if column.name not in ("payload",)]
+    """List messages, oldest first, without their payload; `unknown_tries` had no answer that could be read."""
+    columns: list[sa.ColumnElement[Any]] = [column for column in _m.c if column.name != "payload"]
+    unknown = (
+        sa.select(sa.func.count())
+        .where(tables.attempts.c.message_id == _m.c.id, tables.attempts.c.outcome == "unknown")
+        .scalar_subquery()
+    )
+    columns.append(unknown.label("unknown_tries"))
     async with store.reading() as conn:
-        rows = await conn.execute(
-            sa.select(*columns).where(_selected(**filters), _m.c.seq > after).order_by(_m.c.seq).limit(limit)
+        return await storage.every(
+            conn,
+            sa.select(*columns).where(_selected(**filters), _m.c.seq > after).order_by(_m.c.seq).limit(limit),
         )
-        return [dict(row) for row in rows.mappings()]
 
 
 async def tries(store: storage.Storage, message_id: str) -> list[dict[str, Any]]:
     """List every attempt of one message, in order."""
     table = tables.attempts
     async with store.reading() as conn:
-        rows = await conn.execute(
-            sa.select(table).where(table.c.message_id == message_id).order_by(table.c.number)
+        return await storage.every(
+            conn,
+            sa.select(table).where(table.c.message_id == message_id).order_by(table.c.number),
         )
-        return [dict(row) for row in rows.mappings()]
 
 
 async def waiting_behind(store: storage.Storage, message: dict[str, Any]) -> str | None:
@@ -382,7 +388,8 @@ async def drop(tx: AsyncConnection, *, now: datetime, **filters: Any) -> int:
 async def counts(store: storage.Storage) -> list[dict[str, Any]]:
     """Count messages by target and state, with the oldest that waits."""
     async with store.reading() as conn:
-        rows = await conn.execute(
+        return await storage.every(
+            conn,
             sa.select(
                 _m.c.target,
                 _m.c.state,
@@ -390,9 +397,8 @@ async def counts(store: storage.Storage) -> list[dict[str, Any]]:
                 sa.func.min(_m.c.created_at).label("oldest_at"),
             )
             .group_by(_m.c.target, _m.c.state)
-            .order_by(_m.c.target, _m.c.state)
+            .order_by(_m.c.target, _m.c.state),
         )
-        return [dict(row) for row in rows.mappings()]
 
 
 async def targets_with_work(store: storage.Storage, *, now: datetime) -> list[str]:

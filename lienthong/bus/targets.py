@@ -30,7 +30,7 @@ class Target:
 async def get(store: storage.Storage, name: str) -> Target:
     """Read one target; one that was never written is active."""
     async with store.reading() as conn:
-        row = (await conn.execute(sa.select(_t).where(_t.c.name == name))).mappings().first()
+        row = await storage.first(conn, sa.select(_t).where(_t.c.name == name))
     if row is None:
         return Target(name)
     return Target(**{key: row[key] for key in Target.__dataclass_fields__})
@@ -39,7 +39,7 @@ async def get(store: storage.Storage, name: str) -> Target:
 async def listed(store: storage.Storage) -> Sequence[Target]:
     """List every target that has a state of its own."""
     async with store.reading() as conn:
-        rows = (await conn.execute(sa.select(_t).order_by(_t.c.name))).mappings().all()
+        rows = await storage.every(conn, sa.select(_t).order_by(_t.c.name))
     return [Target(**{key: row[key] for key in Target.__dataclass_fields__}) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Runs the hub's processes: one event loop with the gateway and, in the embedded size, the dispatcher beside it."""
+"""Runs the hub: one event loop with the gateway and, in the embedded size, the dispatcher beside it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from lienthong.api_keys import limits
-from lienthong.bus import dispatcher, jobs, timetable
+from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
+from lienthong.bus.gateway import figures
 from lienthong.core import errors, logs, migrations, settings
 
 Ready = Callable[[hubs.Hub], Awaitable[None]]
@@ -45,8 +45,8 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         loop.add_signal_handler(number, stop.set)
     async with hubs.opened(chosen) as hub:
         await _prepare(hub)
-        async with limits.opened(hub.settings, hub.storage) as limiter, _beside(hub, stop, gateway_only):
-            await _serve(hub, gateway.create_app(hub, limiter), stop, ready)
+        async with _beside(hub, stop, gateway_only):
+            await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
 
 
 async def _prepare(hub: hubs.Hub) -> None:
@@ -88,7 +88,7 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
             loop="none",
             http="httptools",
             ws="none",
-            lifespan="off",
+            lifespan="on",
             access_log=False,
             log_config=None,
             server_header=False,
@@ -112,3 +112,16 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
     server.should_exit = True
     await serving
     waiting.cancel()
+
+
+async def _gauges(hub: hubs.Hub) -> list[figures.Gauge]:
+    """Count the outbox for /metrics."""
+    return [
+        figures.Gauge(
+            "outbox_messages",
+            "Messages of the outbox, by target and state",
+            float(row["messages"]),
+            {"target": row["target"], "state": row["state"]},
+        )
+        for row in await outbox.counts(hub.storage)
+    ]

@@ -11,9 +11,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -21,9 +22,9 @@ from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus import operations
 from lienthong.bus.flows import procedure_sync
-from lienthong.console import server
+from lienthong.console import server, services
 from lienthong.console.cli import output
-from lienthong.core import errors, settings
+from lienthong.core import errors, migrations, settings
 
 # The sandbox's own account, printed in its README; it opens nothing but the sandbox.
 ACCOUNT = ("demo", "demo-password")
@@ -70,51 +71,68 @@ def environment(port: int, home: Path) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
-def run(*, catalogue: Path | None) -> None:
-    """Start the sandbox and the hub, sync once, print what to try; until Ctrl-C, then stop both."""
-    first = settings.load(os.environ)
-    home = Path(os.environ.get("LIENTHONG_HOME", "var"))
+def run(*, catalogue: Path | None, full: bool = False) -> None:
+    """Start the sandbox and the hub, sync once, print what to try; until Ctrl-C, then stop them all.
+
+    `full` also starts PostgreSQL, Valkey, a Celery worker and the beat as processes of their own.
+    """
+    home = Path(os.environ.get("LIENTHONG_HOME", "var-full" if full else "var"))
     home.mkdir(parents=True, exist_ok=True)
-    os.environ.update(environment(first.sandbox.port, home))
-    chosen = settings.load(os.environ)
-    _write_config(home)
-    command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
-    with _running(command, url=f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/mood", log=home / "sandbox.log"):
+    with ExitStack() as beside:
+        if full:
+            # Short, and open to the user that the server runs as: the path also names its socket.
+            os.environ["LIENTHONG_DATABASE__URL"] = beside.enter_context(services.postgres(home / "postgresql"))
+            os.environ["LIENTHONG_REDIS__URL"] = beside.enter_context(services.valkey(home / "valkey"))
+        os.environ.update(environment(settings.load(os.environ).sandbox.port, home))
+        chosen = settings.load(os.environ)
+        _write_config(home)
+        command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
+        sandbox = beside.enter_context(program(command, log=home / "sandbox.log"))
+        wait_for(f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/mood", sandbox, home / "sandbox.log")
+        if full:
+            asyncio.run(_migrate(chosen))
+            for role in ("worker", "beat"):
+                part = [sys.executable, "-m", "lienthong.console.cli.main", "serve", "--role", role]
+                beside.enter_context(program(part, log=home / f"{role}.log"))
         server.run(chosen, ready=lambda hub: _welcome(hub, home, catalogue))
     output.console.print("\nĐã dừng / stopped.")
 
 
+async def _migrate(chosen: settings.Settings) -> None:
+    async with hubs.opened(chosen) as hub:
+        await migrations.upgrade(hub.storage)
+
+
 @contextmanager
-def _running(command: Sequence[str], *, url: str, log: Path) -> Iterator[None]:
-    """Run a program beside this one until the block ends, waiting until it answers."""
+def program(command: Sequence[str], *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program beside this one until the block ends."""
     with log.open("ab") as sink:
-        # A group of its own, so that Ctrl-C reaches the hub first and the sandbox still answers its last calls.
+        # A group of its own, so that Ctrl-C reaches the hub first and the others still answer its last calls.
         process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True)  # noqa: S603
         try:
-            _wait_for(url, process, log)
-            yield
+            yield process
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(15)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait(5)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a program answers at `url`; raises Misconfigured where it ends or stays silent."""
     for _ in range(600):
         if process.poll() is not None:
             raise errors.Misconfigured(
-                f"the sandbox ended at once; see {log}", detail_vi=f"Hệ thống giả lập dừng ngay; xem {log}."
+                f"a program ended at once; see {log}", detail_vi=f"Một tiến trình dừng ngay; xem {log}."
             )
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own loopback address
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    raise errors.Misconfigured(
-        "the sandbox does not answer", detail_vi="Hệ thống giả lập không trả lời sau 30 giây."
-    )
+    raise errors.Misconfigured(f"{url} does not answer", detail_vi=f"{url} không trả lời sau 30 giây.")
 
 
 def _write_config(home: Path) -> None:
@@ -138,12 +156,20 @@ def _write_config(home: Path) -> None:
 async def _welcome(hub: hubs.Hub, home: Path, catalogue: Path | None) -> None:
     """Sync where that is due, issue the key once, and print what there is."""
     mark = home / "catalogue.synced"
-    served = f"{catalogue.resolve()}:{catalogue.stat().st_mtime_ns}" if catalogue else "own"
-    if not mark.exists() or mark.read_text() != served:
+    if await asyncio.to_thread(_is_new, mark, catalogue):
         await _sync(hub)
-        mark.write_text(served)
+        await asyncio.to_thread(mark.write_text, _served(catalogue))
     key_file = await _demo_key(hub, home)
     await _print(hub, key_file)
+
+
+def _served(catalogue: Path | None) -> str:
+    return f"{catalogue.resolve()}:{catalogue.stat().st_mtime_ns}" if catalogue else "own"
+
+
+def _is_new(mark: Path, catalogue: Path | None) -> bool:
+    """Whether the sandbox serves another catalogue than at the last start."""
+    return not mark.exists() or mark.read_text() != _served(catalogue)
 
 
 async def _sync(hub: hubs.Hub) -> None:
@@ -160,8 +186,9 @@ async def _sync(hub: hubs.Hub) -> None:
             ),
         )
     output.console.print(
-        f"Danh mục / catalogue: [bold]{report.seen}[/bold] thủ tục, {report.new} mới, {report.changed} thay đổi, "
-        f"{report.withdrawn} bãi bỏ, {report.failed} không đọc được ({report.took_s:.1f} s)"
+        f"Danh mục / catalogue: [bold]{report.counts.seen}[/bold] thủ tục, {report.counts.new} mới, "
+        f"{report.counts.changed} thay đổi, {report.counts.withdrawn} bãi bỏ, "
+        f"{report.counts.failed} không đọc được ({report.took_s:.1f} s)"
     )
 
 
@@ -204,7 +231,7 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
     chosen = hub.settings
     gateway = f"http://{chosen.gateway.host}:{chosen.gateway.port}"
     sandbox = f"http://127.0.0.1:{chosen.sandbox.port}"
-    put, report = _examples()
+    put, report = (json.dumps(body, ensure_ascii=False) for body in examples())
     header = f'-H "X-API-Key: $(cat {key_file})"'
     output.console.print(
         f"""
@@ -223,7 +250,8 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
     print(f'curl -s "{gateway}/v1/procedures?q=dang+ky+khai+sinh" {header}')
     output.console.print("\n2. Khai một hồ sơ / declare a dossier\n")
     print(
-        f"curl -s -X PUT {gateway}/v1/dossiers/H38.15-260803-0001 {header} -H 'Content-Type: application/json' -d '{put}'"
+        f"curl -s -X PUT {gateway}/v1/dossiers/H38.15-260803-0001 {header} "
+        f"-H 'Content-Type: application/json' -d '{put}'"
     )
     output.console.print("\n3. Báo trạng thái; một giây sau xem ở hệ thống giả lập / report its status\n")
     print(
@@ -238,9 +266,9 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
     sys.stdout.flush()
 
 
-def _examples() -> tuple[str, str]:
+def examples() -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the bodies of the two examples; the person in them is invented."""
-    dossier = {
+    dossier: dict[str, Any] = {
         "procedure_code": "1.001193",
         "applicant": {
             "kind": "citizen",
@@ -260,4 +288,4 @@ def _examples() -> tuple[str, str]:
         "handled_by": "Cán bộ Một cửa",
         "note": "Tiếp nhận hồ sơ",
     }
-    return json.dumps(dossier, ensure_ascii=False), json.dumps(change, ensure_ascii=False)
+    return dossier, change

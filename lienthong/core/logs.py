@@ -78,6 +78,6 @@ def start(level: str, form: str, *, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Their info lines hold addresses with whatever stands in them; our journal says the same, masked.
-    for name in ("httpx", "httpcore", "uvicorn.access", "sqlalchemy.engine", "aiosqlite"):
+    # Their info lines hold addresses with whatever stands in them, or say what only we need to know.
+    for name in ("httpx", "httpcore", "uvicorn", "sqlalchemy.engine", "aiosqlite", "alembic", "celery"):
         logging.getLogger(name).setLevel(logging.WARNING)

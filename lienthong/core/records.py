@@ -304,9 +304,7 @@ class Applicant(Record):
     email: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = Field(
         "", description="Thư điện tử"
     )
-    fax: Annotated[str, StringConstraints(strip_whitespace=True, max_length=30)] = Field(
-        "", description="Số fax"
-    )
+    fax: Annotated[str, StringConstraints(strip_whitespace=True, max_length=30)] = Field("", description="Số fax")
     portal_account: Text = Field("", description="TechID của tài khoản trên Cổng DVCQG")
     identity_verified: bool = Field(False, description="Tài khoản đã xác thực với VNeID")
 
@@ -376,8 +374,8 @@ class Dossier(Record):
     """A dossier as its receiving system describes it (hồ sơ). Contains personal data."""
 
     code: DossierCode = Field(description="Mã hồ sơ, do hệ thống tiếp nhận cấp")
-    procedure_code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)] = (
-        Field(description="Mã thủ tục hành chính")
+    procedure_code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)] = Field(
+        description="Mã thủ tục hành chính"
     )
     applicant: Applicant = Field(description="Chủ hồ sơ")
     summary: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field(
@@ -424,8 +422,8 @@ class StatusChange(Record):
 
     status: Status = Field(description="Trạng thái sau bước này")
     occurred_at: AwareDatetime = Field(description="Thời điểm xử lý")
-    handled_by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] = (
-        Field(description="Người xử lý")
+    handled_by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] = Field(
+        description="Người xử lý"
     )
     position: Text = Field("", description="Chức danh")
     unit: Text = Field("", description="Phòng ban xử lý")

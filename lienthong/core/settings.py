@@ -69,9 +69,7 @@ class Keys(Section):
 
     environment: Literal["live", "test"] = Field("test", description="stands in the key: lt_live_… or lt_test_…")
     longest_days: int = Field(366, ge=1, description="a key cannot be issued for longer")
-    master_key: SecretStr | None = Field(
-        None, description="64 hexadecimal characters; a file in HOME when absent"
-    )
+    master_key: SecretStr | None = Field(None, description="64 hexadecimal characters; a file in HOME when absent")
 
 
 class Outbox(Section):

@@ -94,12 +94,17 @@ class Storage:
 async def first(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any] | None:
     """Run a statement and give its first row by column names, or nothing."""
     row = (await conn.execute(statement)).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else _by_name(row)
 
 
 async def every(conn: AsyncConnection, statement: sa.Executable) -> list[dict[str, Any]]:
     """Run a statement and give all its rows by column names."""
-    return [dict(row._mapping) for row in await conn.execute(statement)]
+    return [_by_name(row) for row in await conn.execute(statement)]
+
+
+def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
+    # Plain texts for keys: the library's own kind of text is refused by JSON writers.
+    return {str(name): value for name, value in row._mapping.items()}
 
 
 def _async_url(url: str) -> str:

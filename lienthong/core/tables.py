@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from lienthong.core import clock
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,12 +38,11 @@ class UtcTime(TypeDecorator[datetime]):
         return (moment - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give back an aware moment in UTC."""
+        """Give back an aware moment, in Vietnam time: that is how everybody here reads it."""
         if value is None:
             return None
-        if isinstance(value, datetime):
-            return value.astimezone(UTC)
-        return _EPOCH + timedelta(microseconds=int(value))
+        moment = value if isinstance(value, datetime) else _EPOCH + timedelta(microseconds=int(value))
+        return moment.astimezone(clock.VIETNAM)
 
 
 metadata = sa.MetaData(
@@ -341,8 +342,8 @@ messages = sa.Table(
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("steps_done", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("look_first", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("first_of_lane", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("look_first", sa.Boolean, nullable=False, default=False),
+    sa.Column("first_of_lane", sa.Boolean, nullable=False, default=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("due_at", UtcTime, nullable=False),
     sa.Column("leased_by", sa.String(60)),

@@ -12,7 +12,7 @@ from lienthong.api_keys import keys
 from lienthong.bus import outbox
 from lienthong.bus.flows import dossier_rows, dossier_views
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, records, tables
+from lienthong.core import errors, records, storage, tables
 from lienthong.core.records import Status
 
 _d, _c = tables.dossiers, tables.status_changes
@@ -31,11 +31,7 @@ async def timeline(hub: Hub, code: str, *, caller: keys.Caller) -> dossier_views
     messages = tables.messages
     async with hub.storage.reading() as conn:
         row = dossier_rows.found(await dossier_rows.row(conn, code))
-        changes = (
-            (await conn.execute(sa.select(_c).where(_c.c.dossier_code == code).order_by(_c.c.number)))
-            .mappings()
-            .all()
-        )
+        changes = await storage.every(conn, sa.select(_c).where(_c.c.dossier_code == code).order_by(_c.c.number))
         sent = await conn.execute(
             sa.select(messages.c.id, messages.c.target, messages.c.state, messages.c.settled_at).where(
                 messages.c.lane == code
@@ -80,16 +76,11 @@ def _item(
 async def message(hub: Hub, message_id: str, *, caller: keys.Caller) -> dossier_views.MessageView:
     """Give the state of one message and every attempt."""
     async with hub.storage.reading() as conn:
-        found = (
-            (
-                await conn.execute(
-                    sa.select(tables.messages, _d.c.organisation)
-                    .join_from(tables.messages, _d, tables.messages.c.lane == _d.c.code)
-                    .where(tables.messages.c.id == message_id)
-                )
-            )
-            .mappings()
-            .first()
+        found = await storage.first(
+            conn,
+            sa.select(tables.messages, _d.c.organisation)
+            .join_from(tables.messages, _d, tables.messages.c.lane == _d.c.code)
+            .where(tables.messages.c.id == message_id),
         )
     if found is None or not dossier_rows.owns(found, caller):
         raise errors.NotFound("no such message", detail_vi="Không có thông điệp này.")
@@ -103,7 +94,7 @@ async def message(hub: Hub, message_id: str, *, caller: keys.Caller) -> dossier_
         created_at=found["created_at"],
         delivered_at=found["settled_at"] if state == "delivered" else None,
         next_try_at=found["due_at"] if state == "pending" else None,
-        waiting_behind=await outbox.waiting_behind(hub.storage, dict(found)) if state == "pending" else None,
+        waiting_behind=await outbox.waiting_behind(hub.storage, found) if state == "pending" else None,
         last_code=found["last_code"],
         attempts=tuple(
             dossier_views.AttemptView(**{name: item[name] for name in dossier_views.AttemptView.model_fields})

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lienthong.api_keys import keys
 from lienthong.bus.flows import dossier_views
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, records, tables
+from lienthong.core import errors, records, storage, tables
 from lienthong.core.records import Status
 
 ANY_ORGANISATION = "dossiers.any_organisation"
@@ -21,7 +21,7 @@ _d = tables.dossiers
 
 async def row(conn: AsyncConnection, code: str) -> Mapping[str, Any] | None:
     """Read a dossier's row, if there is one."""
-    return (await conn.execute(sa.select(_d).where(_d.c.code == code))).mappings().first()
+    return await storage.first(conn, sa.select(_d).where(_d.c.code == code))
 
 
 def found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:

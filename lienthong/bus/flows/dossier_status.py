@@ -18,7 +18,7 @@ from lienthong.bus import events, outbox
 from lienthong.bus.flows import dossier_rows, dossier_views, procedure_catalogue
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
-from lienthong.core import errors, records, tables
+from lienthong.core import errors, records, storage, tables
 from lienthong.core.records import Status
 
 OPERATION = "dossier_status"
@@ -361,12 +361,12 @@ async def _locked(hub: Hub, tx: AsyncConnection, code: str) -> Mapping[str, Any]
     wanted = sa.select(_d).where(_d.c.code == code)
     if not hub.storage.is_sqlite:
         wanted = wanted.with_for_update()
-    return (await tx.execute(wanted)).mappings().first()
+    return await storage.first(tx, wanted)
 
 
 async def _earlier(tx: AsyncConnection, code: str, change_key: str) -> Mapping[str, Any] | None:
     wanted = sa.select(_c).where(_c.c.dossier_code == code, _c.c.change_key == change_key)
-    return (await tx.execute(wanted)).mappings().first()
+    return await storage.first(tx, wanted)
 
 
 async def _snapshot(
@@ -387,7 +387,7 @@ def _answer_by(hub: Hub, dossier: records.Dossier) -> datetime | None:
     """Work out by when an online dossier must be accepted or answered (HG 6.1a)."""
     if dossier.channel is not records.Channel.ONLINE or dossier.received_at is not None:
         return None
-    return hub.calendar.deadline(dossier.submitted_at, hub.settings.dossiers.answer_days).at
+    return hub.calendar.deadline(dossier.submitted_at, hub.settings.dossiers.answer_days)
 
 
 def _digest(plain: bytes) -> str:

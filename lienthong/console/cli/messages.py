@@ -23,7 +23,7 @@ _COLUMNS = {
     "due_at": "Gửi lúc",
     "last_code": "Kết quả gần nhất",
 }
-_ROW = ("seq", "operation", "steps_done", "settled_at", "last_error", *_COLUMNS)
+_ROW = ("seq", "operation", "unknown_tries", "steps_done", "settled_at", "last_error", *_COLUMNS)
 
 Target = Annotated[str | None, typer.Option("--target", help="Chỉ nơi nhận này / only this target.")]
 Code = Annotated[str | None, typer.Option("--code", help="Chỉ mã lỗi này / only this error code.")]
@@ -137,7 +137,7 @@ def _free(
     dry_run: bool,
     json: bool,
 ) -> None:
-    filters = {"ids": ids or (), "target": target, "code": code, "lane": dossier, "state": state}
+    filters: dict[str, Any] = {"ids": ids or (), "target": target, "code": code, "lane": dossier, "state": state}
     if not reason.strip():
         raise typer.BadParameter("cần nêu lý do / a reason is needed", param_hint="--reason")
     if not any((ids, target, code, dossier)):

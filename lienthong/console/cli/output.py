@@ -13,7 +13,8 @@ from rich.table import Table
 
 from lienthong.core import clock, errors
 
-console = Console()
+# Into a file or a pipe the rows stay whole; on a screen they fit it.
+console = Console(width=None if sys.stdout.isatty() else 200)
 problems = Console(stderr=True)
 
 

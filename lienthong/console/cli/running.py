@@ -1,4 +1,4 @@
-"""`lienthong serve|sandbox|start|demo`: running the hub, alone or with the imitation national systems beside it."""
+"""`lienthong serve|sandbox|start|demo`: running the hub, alone or with the imitation systems beside it."""
 
 from __future__ import annotations
 
@@ -71,11 +71,12 @@ def sandbox(
 
 def start(
     catalogue: Annotated[Path | None, typer.Option(help="Tệp danh mục / catalogue file.", exists=True)] = None,
+    full: Annotated[bool, typer.Option("--full", help="Cỡ đầy đủ: PostgreSQL, Redis, Celery.")] = False,
 ) -> None:
     """Chạy thử: trục và hệ thống giả lập, danh mục đã đồng bộ, khoá mẫu / a trial on this machine."""
     from lienthong.console import trial
 
-    context.guarded(lambda: trial.run(catalogue=catalogue))
+    context.guarded(lambda: trial.run(catalogue=catalogue, full=full))
 
 
 def demo() -> None:

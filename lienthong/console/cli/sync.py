@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lienthong.bus.flows import procedure_sync
+from lienthong.bus.flows import procedure_sync, sync_report, sync_runs
 from lienthong.bus.hub import Hub
 from lienthong.console.cli import context, output
 
@@ -28,7 +28,7 @@ def procedures(
     """Chạy một lượt đồng bộ thủ tục / run one sync of procedures."""
     shown = _bar() if not json else None
 
-    async def work(hub: Hub) -> procedure_sync.RunReport:
+    async def work(hub: Hub) -> sync_runs.RunReport:
         task = shown.add_task("", total=None) if shown else None
 
         def progress(step: procedure_sync.Progress) -> None:
@@ -60,7 +60,7 @@ def _bar() -> Progress:
     )
 
 
-def print_report(report: procedure_sync.RunReport) -> None:
+def print_report(report: sync_runs.RunReport) -> None:
     """Print the counts of a run, and what was odd, for people."""
     facts: dict[str, Any] = report.as_json()
     names = {
@@ -84,27 +84,31 @@ def report(
     json: context.Json = False,
 ) -> None:
     """Xem một lượt: gì mới, gì đổi, gì bất thường và vì sao / what a run did, and what was odd."""
-    found = context.run(lambda hub: procedure_sync.report(hub, run_id))
+    found = context.run(lambda hub: sync_report.report(hub, run_id))
     if json:
-        output.as_json(found)
+        output.as_json(found.model_dump(mode="json"))
         return
-    _print_details(found)
+    head = found.model_dump(include={"run_id", "source", "state", "started_at", "finished_at", "held", "note"})
+    output.facts("Lượt đồng bộ / sync run", {**head, **found.counts})
+    _print_lists(found)
 
 
-def _print_details(found: dict[str, Any]) -> None:
-    output.facts(
-        "Lượt đồng bộ", {key: value for key, value in found.items() if not isinstance(value, (list, dict))}
-    )
-    output.table(
-        "Bất thường / odd",
-        {"kind": "Loại", "vi": "Ý nghĩa", "count": "Số lượng", "examples": "Ví dụ"},
-        found["oddities"],
-    )
-    for name, title in (("failed", "Không đọc được"), ("withdrawn", "Bãi bỏ"), ("new", "Mới")):
-        output.table(title, {"code": "Mã", "name": "Tên", "detail": "Chi tiết"}, found.get(name, []))
-    rows = [
-        {"code": item["code"], "field": change["field"], "old": change["old"], "new": change["new"]}
-        for item in found.get("changed", [])
-        for change in item["changes"]
+def _print_lists(found: sync_report.Full) -> None:
+    kinds = [
+        {"kind": odd.kind, "count": odd.count, "examples": ", ".join(item.code for item in odd.records[:5])}
+        for odd in found.odd
     ]
-    output.table("Thay đổi", {"code": "Mã", "field": "Trường", "old": "Cũ", "new": "Mới"}, rows)
+    output.table("Bất thường / odd", {"kind": "Loại", "count": "Số lượng", "examples": "Ví dụ"}, kinds)
+    for title, lines in (
+        ("Không đọc được / failed", found.failed),
+        ("Bãi bỏ / withdrawn", found.withdrawn),
+        ("Mới / new", found.new),
+    ):
+        rows = [{"code": line.code, "name": line.name, "vi": line.vi} for line in lines]
+        output.table(title, {"code": "Mã", "name": "Tên", "vi": "Chi tiết"}, rows)
+    changes = [
+        {"code": line.code, "field": change.label_vi or change.field, "old": change.old, "new": change.new}
+        for line in found.changed
+        for change in line.changes
+    ]
+    output.table("Thay đổi / changed", {"code": "Mã", "field": "Trường", "old": "Cũ", "new": "Mới"}, changes)

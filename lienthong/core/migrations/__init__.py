@@ -32,21 +32,12 @@ def head() -> str:
 
 async def upgrade(store: storage.Storage) -> str:
     """Bring the database forward to the newest migration; returns its name."""
+    # Held to the end of the transaction, so that a second process waits and then finds nothing to do.
+    lock = "BEGIN IMMEDIATE" if store.is_sqlite else f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
     async with store.engine.connect() as conn:
-        if store.is_sqlite:
-            await conn.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            await conn.exec_driver_sql(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")
-        try:
-            await conn.run_sync(lambda sync: command.upgrade(config(sync), "head"))
-            if store.is_sqlite:
-                await conn.exec_driver_sql("COMMIT")
-            else:
-                await conn.commit()
-        finally:
-            if not store.is_sqlite:
-                await conn.exec_driver_sql(f"SELECT pg_advisory_unlock({_ADVISORY_LOCK})")
-                await conn.commit()
+        await conn.exec_driver_sql(lock)
+        await conn.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+        await (conn.exec_driver_sql("COMMIT") if store.is_sqlite else conn.commit())
     return head()
 
 

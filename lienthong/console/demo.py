@@ -1,0 +1,108 @@
+"""Walks the hub's stories against a running hub and sandbox, and prints what it does and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lienthong.console import trial
+from lienthong.console.cli import context, output
+from lienthong.core import clock, errors, settings
+
+
+def run() -> None:
+    """Find a procedure, declare a dossier, report its steps, and show that the national portal has them."""
+    chosen = context.chosen()
+    key = _key(chosen)
+    hub = f"http://{chosen.gateway.host}:{chosen.gateway.port}"
+    sandbox = f"http://127.0.0.1:{chosen.sandbox.port}"
+    code = f"H38.15-{clock.utc_now():%y%m%d}-{int(time.time()) % 10_000:04d}"
+    found = _call(hub, "GET", "/v1/procedures?" + urllib.parse.urlencode({"q": "dang ky khai sinh"}), key)
+    _say(
+        "Tìm thủ tục “dang ky khai sinh” / search",
+        f"{found['total']} thủ tục; đầu tiên: {found['items'][0]['name']}",
+    )
+    procedure = found["items"][0]["code"]
+    dossier, change = trial.examples()
+    now = datetime.now(clock.VIETNAM).replace(microsecond=0)
+    dossier |= {
+        "procedure_code": procedure,
+        "submitted_at": (now - timedelta(hours=2)).isoformat(),
+        "due_at": (now + timedelta(days=2)).isoformat(),
+    }
+    _call(hub, "PUT", f"/v1/dossiers/{code}", key, dossier)
+    _say("Khai hồ sơ / declare a dossier", code)
+    for minutes, status, note in (
+        (90, "received", "Tiếp nhận"),
+        (60, "processing", "Thẩm định"),
+        (5, "finished", "Xong"),
+    ):
+        change |= {"status": status, "note": note, "occurred_at": (now - timedelta(minutes=minutes)).isoformat()}
+        accepted = _call(hub, "POST", f"/v1/dossiers/{code}/status", key, change)
+        took_s = _delivered(hub, key, accepted["message_id"])
+        _say(
+            f"Báo trạng thái {status} / report",
+            f"Cổng DVCQG nhận sau {took_s:.2f} giây / has it after {took_s:.2f} s",
+        )
+    held = _call(sandbox, "GET", f"/_sandbox/dossiers/{code}", "")
+    _say("Cổng DVCQG giả lập đang giữ / the portal holds", json.dumps(held, ensure_ascii=False)[:300])
+    public = _call(hub, "GET", f"/v1/enquiries/{code}", key)
+    _say("Tra cứu công khai / public enquiry", f"{public['status_vi']}, hẹn trả {public['due_at']}")
+
+
+def _say(what: str, came: str) -> None:
+    output.console.print(f"[bold]•[/bold] {what}\n  [dim]→[/dim] {came}", highlight=False)
+
+
+def _key(chosen: settings.Settings) -> str:
+    path = Path(chosen.home) / "demo.key"
+    if not path.exists():
+        raise errors.Misconfigured(
+            f"{path} is missing; start the trial first: make run",
+            detail_vi=f"Chưa có {path}; hãy chạy thử trước: make run",
+        )
+    return path.read_text().strip()
+
+
+def _delivered(hub: str, key: str, message_id: str) -> float:
+    """Wait until a message is delivered; gives the seconds from the moment the hub took it."""
+    for _ in range(200):
+        message = _call(hub, "GET", f"/v1/messages/{message_id}", key)
+        if message["state"] == "delivered":
+            took = datetime.fromisoformat(message["delivered_at"]) - datetime.fromisoformat(message["created_at"])
+            return took.total_seconds()
+        time.sleep(0.1)
+    raise errors.RemoteUnavailable(
+        f"message {message_id} is still {message['state']}",
+        detail_vi=f"Thông điệp {message_id} vẫn ở trạng thái {message['state']}; xem `lienthong messages show`.",
+    )
+
+
+def _call(base: str, method: str, path: str, key: str, body: Any = None) -> dict[str, Any]:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(base + path, data=data, method=method)  # noqa: S310 - the hub's own address
+    request.add_header("Content-Type", "application/json")
+    request.add_header("User-Agent", f"lienthong-demo pid {os.getpid()}")
+    if key:
+        request.add_header("X-API-Key", key)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as exc:
+        said = exc.read().decode()[:500]
+        raise errors.InvalidRequest(
+            f"{method} {path}: {exc.code} {said}", detail_vi=f"{method} {path}: {said}"
+        ) from exc
+    except urllib.error.URLError as exc:
+        raise errors.RemoteUnavailable(
+            f"{base} does not answer; is `make run` running?",
+            detail_vi=f"{base} không trả lời; `make run` có đang chạy không?",
+        ) from exc
