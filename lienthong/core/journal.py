@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,10 @@ class Exchange:
     detail: bytes | None = None
 
 
+# Not dataclasses.asdict, which copies every value: a busy hub writes thousands of rows a second.
+_COLUMNS = tuple(field.name for field in fields(Exchange))
+
+
 class Journal:
     """Takes exchanges without making the caller wait, and writes them in batches."""
 
@@ -80,7 +84,7 @@ class Journal:
                 rows, self._waiting = self._waiting[:FLUSH_ROWS], self._waiting[FLUSH_ROWS:]
                 try:
                     async with self._store.transaction() as tx:
-                        await tx.execute(tables.exchanges.insert(), [asdict(row) for row in rows])
+                        await tx.execute(tables.exchanges.insert(), [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
                 except errors.StorageUnavailable:
                     self._waiting = rows + self._waiting
                     raise

@@ -7,6 +7,7 @@ import unicodedata
 
 # Eth stands in for Đ in old Vietnamese texts; the two cannot be told apart by eye.
 _STROKE = str.maketrans({"đ": "d", "Đ": "d", "ð": "d", "Ð": "d"})
+_MARKS = dict.fromkeys(range(0x300, 0x370))
 _BETWEEN_WORDS = re.compile(r"[^0-9a-z]+")
 
 
@@ -16,8 +17,7 @@ def fold(text: str) -> str:
     Composed and decomposed letters come to the same. What has no Latin base letter is left out.
     """
     letters = unicodedata.normalize("NFKD", text.translate(_STROKE)).casefold()
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return _BETWEEN_WORDS.sub(" ", bare).strip()
+    return _BETWEEN_WORDS.sub(" ", letters.translate(_MARKS)).strip()
 
 
 def fold_list(texts: list[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -183,11 +182,11 @@ async def facts_for_dossier(conn: AsyncConnection, code: str) -> records.Procedu
 
     Raises InvalidRequest naming `procedure_code` where there is none, or none any more.
     """
-    row = (await conn.execute(sa.select(_p).where(_p.c.code == code.strip()))).mappings().first()
+    row = await _find(conn, code)
     if row is None:
         raise _refused(
-            vi=f"không có thủ tục {code.strip()!r} trong danh mục đã đồng bộ từ cơ sở dữ liệu quốc gia",
-            en=f"there is no procedure {code.strip()!r} in the catalogue synced from the national database",
+            vi="không có thủ tục này trong danh mục đã đồng bộ từ cơ sở dữ liệu quốc gia",
+            en="there is no such procedure in the catalogue synced from the national database",
         )
     if row["status"] != "active":
         gone_on = row["withdrawn_at"].astimezone(clock.VIETNAM).date()
@@ -202,7 +201,7 @@ async def facts_of_version(conn: AsyncConnection, code: str, version: int) -> re
     """Give the same facts as one version had them: a dossier keeps the version that it was received under."""
     found = await _version(conn, code, version)
     content = procedure_changes.unpack(found["record"])
-    first = next(iter(content.get("fields", ())), {})
+    first: dict[str, str] = next(iter(content.get("fields", ())), {})
     return records.ProcedureFacts(
         code=code,
         name=content["name"],
@@ -212,8 +211,14 @@ async def facts_of_version(conn: AsyncConnection, code: str, version: int) -> re
     )
 
 
-async def _row(conn: AsyncConnection, code: str) -> Mapping[str, Any]:
-    row = (await conn.execute(sa.select(_p).where(_p.c.code == code.strip()))).mappings().first()
+async def _find(conn: AsyncConnection, code: str) -> sa.RowMapping | None:
+    if "\x00" in code:  # PostgreSQL refuses it in a text, and no code holds it
+        return None
+    return (await conn.execute(sa.select(_p).where(_p.c.code == code.strip()))).mappings().first()
+
+
+async def _row(conn: AsyncConnection, code: str) -> sa.RowMapping:
+    row = await _find(conn, code)
     if row is None:
         raise errors.NotFound(
             "there is no procedure with this code in the catalogue",
@@ -222,9 +227,10 @@ async def _row(conn: AsyncConnection, code: str) -> Mapping[str, Any]:
     return row
 
 
-async def _version(conn: AsyncConnection, code: str, version: int) -> Mapping[str, Any]:
+async def _version(conn: AsyncConnection, code: str, version: int) -> sa.RowMapping:
     wanted = sa.select(_v).where(_v.c.code == code, _v.c.version == version)
-    row = (await conn.execute(wanted)).mappings().first()
+    is_possible = 0 < version < 2**31
+    row = (await conn.execute(wanted)).mappings().first() if is_possible else None
     if row is None:
         raise errors.NotFound(
             f"the procedure has no version {version}", detail_vi=f"Thủ tục không có phiên bản {version}."
@@ -238,7 +244,7 @@ def _refused(*, vi: str, en: str) -> errors.InvalidRequest:
     )
 
 
-def _line(row: Mapping[str, Any]) -> ProcedureLine:
+def _line(row: sa.RowMapping) -> ProcedureLine:
     values = {name: row[name] for name in ProcedureLine.model_fields}
     values["levels"] = tuple(level for level in row["levels"].split(",") if level)
     return ProcedureLine.model_validate(values)
@@ -266,10 +272,9 @@ def _conditions(query: ProcedureQuery) -> list[sa.ColumnElement[bool]]:
 def _matches(q: str) -> sa.ColumnElement[bool]:
     """Every word begins a word of the name, or the whole begins the code."""
     words = folding.fold(q).split()
-    by_code = _has(_p.c.code, f"{folding.as_pattern(q.strip())}%")
     if not words:
         return sa.false()
-    return sa.or_(by_code, sa.and_(*(_has(sa.literal(" ") + _p.c.folded, f"% {word}%") for word in words)))
+    return sa.or_(_begins(q), sa.and_(*(_has(sa.literal(" ") + _p.c.folded, f"% {word}%") for word in words)))
 
 
 def _ranking(q: str) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
@@ -279,14 +284,22 @@ def _ranking(q: str) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
         return sa.literal(0) + sa.literal(0), sa.literal(0) + sa.literal(0)
     whole = (phrase, _PREFIX + phrase)
     rank = sa.case(
-        (_p.c.code == q.strip(), 0),
-        (_has(_p.c.code, f"{folding.as_pattern(q.strip())}%"), 1),
+        (_p.c.code == _typed(q), 0),
+        (_begins(q), 1),
         (_p.c.folded.in_(whole), 2),
         (sa.or_(*(_has(_p.c.folded, f"{start} %") for start in whole)), 3),
         (_has(sa.literal(" ") + _p.c.folded + " ", f"% {phrase} %"), 4),
         else_=5,
     )
     return rank, sa.func.length(_p.c.folded)
+
+
+def _typed(q: str) -> str:
+    return q.replace("\x00", " ").strip()
+
+
+def _begins(q: str) -> sa.ColumnElement[bool]:
+    return _p.c.code.ilike(f"{folding.as_pattern(_typed(q))}%", escape="\\")
 
 
 def _has(column: Any, pattern: str) -> sa.ColumnElement[bool]:
@@ -307,13 +320,18 @@ def _read_cursor(query: ProcedureQuery) -> Position | None:
         mark, rank, length, code = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError):
         mark = rank = length = code = None
-    if mark != _mark(query) or type(rank) is not int or type(length) is not int or not isinstance(code, str):
+    if mark != _mark(query) or not _is_position(rank, length, code):
         vi, en = "con trỏ không đúng hoặc thuộc câu hỏi khác", "the cursor is not right, or of another query"
         problem = errors.FieldProblem("cursor", vi=vi, en=en)
         raise errors.InvalidRequest(
             en, detail_vi="Con trỏ không đúng hoặc thuộc câu hỏi khác.", problems=(problem,)
         )
     return rank, length, code
+
+
+def _is_position(rank: Any, length: Any, code: Any) -> bool:
+    numbers = all(type(number) is int and 0 <= number < 1_000_000 for number in (rank, length))
+    return numbers and isinstance(code, str) and "\x00" not in code
 
 
 def _mark(query: ProcedureQuery) -> str:

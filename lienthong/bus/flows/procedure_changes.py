@@ -6,9 +6,10 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import orjson
+from pydantic import BaseModel
 
 from lienthong.core import records
 
@@ -20,6 +21,27 @@ _STATUS_VI = "Trạng thái"
 Content = dict[str, Any]
 
 
+def _left_out(model: type[BaseModel]) -> dict[str, Any]:
+    """Say for pydantic what of a record is no content, at every depth."""
+    found: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if name in _NOT_CONTENT:
+            found[name] = True
+            continue
+        inner = [part for part in (info.annotation, *get_args(info.annotation)) if _is_record(part)]
+        if inner and (below := _left_out(inner[0])):
+            found[name] = below if _is_record(info.annotation) else {"__all__": below}
+    return found
+
+
+def _is_record(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, records.Record)
+
+
+_WRITER = records.Procedure.__pydantic_serializer__
+_LEFT_OUT = _left_out(records.Procedure)
+
+
 class Change(TypedDict):
     """One field that differs: its name, its Vietnamese term, and both values as people read them."""
 
@@ -29,26 +51,30 @@ class Change(TypedDict):
     new: str
 
 
-def content_of(procedure: records.Procedure) -> Content:
-    """Give a procedure as plain values, without what stands at its default.
+def written(procedure: records.Procedure) -> bytes:
+    """Write a procedure as JSON, without what stands at its default.
 
     Leaving defaults out means that a field added to the record later changes no digest.
     """
-    return procedure.model_dump(mode="json", exclude_defaults=True)
+    text: bytes = _WRITER.to_json(procedure, exclude_defaults=True)
+    return text
 
 
-def digest_of(content: Content) -> str:
-    """Make the digest of what a procedure says (SHA-256), whatever numbers the source gives to it."""
-    return hashlib.sha256(orjson.dumps(_published(content), option=orjson.OPT_SORT_KEYS)).hexdigest()
+def digest_of(procedure: records.Procedure) -> str:
+    """Make the digest of what a procedure says (SHA-256), whatever numbers the source gives to it.
+
+    The order of the fields is that of the record, so reordering them there would make every record look changed.
+    """
+    return hashlib.sha256(_WRITER.to_json(procedure, exclude_defaults=True, exclude=_LEFT_OUT)).hexdigest()
 
 
-def pack(content: Content) -> bytes:
-    """Compress a content for `procedure_versions.record`."""
-    return zlib.compress(orjson.dumps(content), 1)
+def pack(text: bytes) -> bytes:
+    """Compress a written procedure for `procedure_versions.record`."""
+    return zlib.compress(text, 1)
 
 
 def unpack(packed: bytes) -> Content:
-    """Give back the content that was packed."""
+    """Give back as plain values what was written and packed."""
     content: Content = orjson.loads(zlib.decompress(packed))
     return content
 

@@ -1,0 +1,1 @@
+"""Who may call us: keys, grants, limits and the gate that decides."""

@@ -1,0 +1,88 @@
+"""Who a key belongs to, remembered for half a second, so that a revocation holds everywhere within one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lienthong.api_keys import keys, limits
+from lienthong.core import crypto, storage
+
+REMEMBERED_S = 0.5
+MOST_UNKNOWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that exists, ready for the gate."""
+
+    record: keys.KeyRecord
+    caller: keys.Caller
+    limits: tuple[limits.Limit, ...]
+    read_at_s: float
+
+
+class Lookup:
+    """Finds keys by digest: in memory where asked for just now, else in the database, once for all who wait."""
+
+    def __init__(
+        self,
+        store: storage.Storage,
+        vault: crypto.Vault,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._monotonic = monotonic
+        self._known: dict[str, Known] = {}
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[Known | None]] = {}
+
+    async def find(self, text: str) -> Known | None:
+        """Give the key behind a text, expired and revoked ones too. Raises StorageUnavailable."""
+        digest = self._vault.digest(text.encode(), purpose=keys.DIGEST_PURPOSE)
+        now_s = self._monotonic()
+        known = self._known.get(digest)
+        if known is not None and now_s - known.read_at_s < REMEMBERED_S:
+            return known
+        if now_s - self._unknown.get(digest, float("-inf")) < REMEMBERED_S:
+            return None
+        asking = self._asking.get(digest)
+        if asking is None:
+            asking = asyncio.get_running_loop().create_task(self._read(digest))
+            self._asking[digest] = asking
+            asking.add_done_callback(lambda task: self._answered(digest, task))
+        # Shielded: one caller who hangs up must not take the answer from the others.
+        return await asyncio.shield(asking)
+
+    def forget(self, digest: str | None = None) -> None:
+        """Drop what is remembered of one key, or of all: the next request reads the database."""
+        if digest is None:
+            self._known.clear()
+            self._unknown.clear()
+        else:
+            self._known.pop(digest, None)
+            self._unknown.pop(digest, None)
+
+    def _answered(self, digest: str, task: asyncio.Task[Known | None]) -> None:
+        self._asking.pop(digest, None)
+        if not task.cancelled():
+            task.exception()  # those who waited were told; where all of them left, nobody needs to be
+
+    async def _read(self, digest: str) -> Known | None:
+        # The age counts from before the read: a revocation during it is not remembered away.
+        asked_at_s = self._monotonic()
+        record = await keys.find(self._store, digest)
+        if record is None:
+            self._known.pop(digest, None)
+            self._unknown[digest] = asked_at_s
+            while len(self._unknown) > MOST_UNKNOWN:
+                self._unknown.popitem(last=False)
+            return None
+        known = Known(record, record.caller(), limits.parse_all(record.limits), asked_at_s)
+        self._known[digest] = known
+        return known

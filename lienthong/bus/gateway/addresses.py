@@ -1,0 +1,48 @@
+"""Whose address a request came from: the connection's, or behind a trusted proxy the one that it reports."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from lienthong.core import errors
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Addresses:
+    """Believes X-Forwarded-For only where every later hop is trusted."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        try:
+            self._trusted: tuple[_Network, ...] = tuple(
+                ipaddress.ip_network(text, strict=False) for text in trusted
+            )
+        except ValueError as exc:
+            raise errors.Misconfigured(
+                f"LIENTHONG_GATEWAY__TRUSTED_PROXIES holds no address or network: {exc}",
+                detail_vi=f"LIENTHONG_GATEWAY__TRUSTED_PROXIES có giá trị không phải địa chỉ mạng: {exc}",
+            ) from exc
+
+    def of(self, connected: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Give the caller's address: the last hop that is not one of our proxies."""
+        if not self._trusted or not self._trusts(connected):
+            return connected
+        # One list, also where several proxies each added a header of their own.
+        hops = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+        address = connected
+        for hop in reversed(hops.decode("latin-1").split(",")[-20:]):
+            try:
+                address = str(ipaddress.ip_address(hop.strip()))
+            except ValueError:
+                return address
+            if not self._trusts(address):
+                return address
+        return address
+
+    def _trusts(self, text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)

@@ -1,0 +1,286 @@
+"""The front door, a raw ASGI application: every request passes here, and leaves exactly one row in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import orjson
+
+from lienthong.api_keys import gate, keys
+from lienthong.bus import operations
+from lienthong.bus.gateway import (
+    addresses,
+    answers,
+    bodies,
+    credentials,
+    figures,
+    idempotency,
+    rest,
+    routes,
+    visit,
+)
+from lienthong.bus.hub import Hub
+from lienthong.core import errors
+
+_log = logging.getLogger("lienthong.gateway")
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[visit.Scope, bodies.Receive, Send], Awaitable[None]]
+
+VISIT = "lienthong.visit"  # where the pages behind find the visit in their scope
+_API = b"/v1/"
+_SWEEP_EVERY_S = 3600.0
+_SAFE: answers.Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"vary", b"Accept-Language"),
+]
+# Errors whose text is about our code, never about what was sent.
+_PLAIN = (TypeError, AttributeError, NameError, ImportError, NotImplementedError, RecursionError)
+
+
+class Front:
+    """Takes every request of a process: operations are served here, pages by the application behind."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        gatekeeper: gate.Gate,
+        pages: App,
+        *,
+        counted: figures.Figures,
+        table: Sequence[operations.Operation] = operations.OPERATIONS,
+    ) -> None:
+        self.hub = hub
+        self.gate = gatekeeper
+        self._pages = pages
+        self._figures = counted
+        self._routes = routes.Routes(table)
+        self._addresses = addresses.Addresses(hub.settings.gateway.trusted_proxies)
+        self._sweeper: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    async def __call__(self, scope: visit.Scope, receive: bodies.Receive, send: Send) -> None:
+        """Serve one request, or start and stop with the server."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def open(self) -> None:
+        """Get ready: read what was used of the limits before."""
+        await self.gate.limiter.start(self.hub.now())
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="idempotency")
+
+    async def close(self) -> None:
+        """Keep what must be kept."""
+        self._closing.set()
+        if self._sweeper is not None:
+            await self._sweeper
+        await self.gate.limiter.stop()
+        await self.hub.journal.flush()
+
+    # ------------------------------------------------------------------------------------------ one request
+
+    async def _serve(self, scope: visit.Scope, receive: bodies.Receive, send: Send) -> None:
+        client = scope.get("client")
+        address = self._addresses.of(client[0] if client else "", scope["headers"])
+        coming = visit.Visit(scope, address=address, at=self.hub.now())
+        try:
+            if credentials.is_in_address(coming.path, coming.query):
+                raise credentials.refuse_in_address()
+            if not coming.path.startswith(_API):
+                await self._show(coming, scope, receive, send)
+                return
+            answer = await self._answer(coming, receive)
+        except errors.HubError as exc:
+            coming.note_refusal(exc)
+            answer = self._problem(coming, exc)
+        except asyncio.CancelledError:
+            coming.outcome = "cancelled"
+            self._write(coming, None, 0)
+            raise
+        except Exception as exc:  # the call entry: nobody gets a traceback
+            _log_defect(coming, exc)
+            answer = self._problem(coming, errors.InternalFault())
+            if coming.is_answered:
+                coming.outcome = answer.outcome
+                self._write(coming, answer.status, 0)
+                return
+        coming.outcome = answer.outcome
+        self._write(coming, answer.status, len(answer.body))
+        await _send(coming, answer, send)
+
+    async def _answer(self, coming: visit.Visit, receive: bodies.Receive) -> answers.Answer:
+        coming.route, methods, parts = self._routes.find(coming.path)
+        if coming.method == "OPTIONS":
+            coming.operation = "options"
+            return answers.nothing(routes.allowed(methods))
+        operation = methods.get("GET" if coming.method == "HEAD" else coming.method)
+        if operation is None:
+            raise errors.MethodNotAllowed(allow=routes.allowed(methods))
+        coming.operation = operation.name
+        coming.note_dossier(operation.name, parts)
+        key = credentials.key_of(coming.headers, coming.every_header)
+        admission = await self.gate.admit(key, operation.name, address=coming.address, now=coming.at)
+        caller = admission.caller
+        coming.key_id, coming.organisation = caller.key_id, caller.organisation
+        coming.limit_headers = answers.limit_headers(admission.decision)
+        return await self._run(coming, operation, parts, caller, receive)
+
+    async def _run(
+        self,
+        coming: visit.Visit,
+        operation: operations.Operation,
+        parts: Mapping[str, str],
+        caller: keys.Caller,
+        receive: bodies.Receive,
+    ) -> answers.Answer:
+        path = rest.read_path(operation, parts)
+        query = rest.read_query(operation, coming.query)
+        raw, body = b"", None
+        if operation.body is not None:
+            limits = self.hub.settings.gateway
+            raw = await bodies.read(receive, coming.headers, limits)
+            coming.bytes_in = len(raw)
+            body = rest.read_body(operation, raw, path, depth_limit=limits.depth_limit)
+        call = operations.Call(caller, coming.request_id, coming.at, coming.language, coming.address)
+        asked = operations.Asked(path, query, body)
+        name = coming.headers.get(b"idempotency-key")
+        if name is None or operation.method != "POST":
+            return rest.answer(operation, await operation.run(self.hub, call, asked))
+        return await self._run_once(operation, call, asked, raw=raw, name=idempotency.read_name(name))
+
+    async def _run_once(
+        self,
+        operation: operations.Operation,
+        call: operations.Call,
+        asked: operations.Asked,
+        *,
+        raw: bytes,
+        name: str,
+    ) -> answers.Answer:
+        request = orjson.dumps([operation.name, dict(asked.path)]) + b"\n" + raw
+        digest = self.hub.vault.digest(request, purpose="idempotency")
+        claim = idempotency.Claim(call.caller.key_id, name, digest)
+        before = await idempotency.claim(self.hub, claim, now=call.now)
+        if before is not None:
+            return before
+        try:
+            answer = rest.answer(operation, await operation.run(self.hub, call, asked))
+        except errors.HubError:
+            # Nothing was promised: the request may be put right and sent again under the same name.
+            await idempotency.abandon(self.hub, claim)
+            raise
+        await idempotency.settle(self.hub, claim, answer)
+        return answer
+
+    async def _show(self, coming: visit.Visit, scope: visit.Scope, receive: bodies.Receive, send: Send) -> None:
+        """Let the pages answer; their answer gets our headers, and its row before its last byte."""
+        status, size = 500, 0
+
+        async def pass_on(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                coming.is_answered, status = True, message["status"]
+                route = scope.get("route")
+                if route is not None:
+                    coming.route, coming.operation = route.path, route.name
+                message["headers"] = _with_ours(coming, list(message.get("headers", ())))
+            else:
+                size += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    self._write(coming, status, size)
+            await send(message)
+
+        scope[VISIT] = coming
+        await self._pages(scope, receive, pass_on)
+
+    # ---------------------------------------------------------------------------------- journal and answers
+
+    def _problem(self, coming: visit.Visit, exc: errors.HubError) -> answers.Answer:
+        return answers.problem(exc, language=coming.language, request_id=coming.request_id)
+
+    def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> None:
+        if coming.is_written:
+            return
+        coming.is_written = True
+        took_s = time.perf_counter() - coming.started_s
+        self._figures.count(coming.operation, coming.outcome, took_s)
+        self.hub.journal.write(coming.row(self.hub.vault, status=status, took_s=took_s, bytes_out=bytes_out))
+
+    # ------------------------------------------------------------------------------------------ start, stop
+
+    async def _live(self, receive: bodies.Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.open()
+        except errors.HubError as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _sweep(self) -> None:
+        # Ended by a sign, not by cancelling: a transaction is never torn in the middle.
+        while not self._closing.is_set():
+            try:
+                await idempotency.sweep(self.hub, now=self.hub.now())
+            except errors.StorageUnavailable:
+                _log.warning("old Idempotency-Keys cannot be swept; trying again later")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _SWEEP_EVERY_S)
+
+
+def _with_ours(coming: visit.Visit, headers: answers.Headers) -> answers.Headers:
+    """Add what every answer says, where the answer does not say it itself."""
+    said = {name.lower() for name, _ in headers}
+    ours = [
+        (b"x-request-id", coming.request_id.encode()),
+        *coming.limit_headers,
+        *_SAFE,
+        (b"content-language", coming.language.encode()),
+    ]
+    if coming.correlation is not None:
+        ours.append((b"x-correlation-id", coming.correlation.encode()))
+    return headers + [pair for pair in ours if pair[0] not in said]
+
+
+async def _send(coming: visit.Visit, answer: answers.Answer, send: Send) -> None:
+    headers = _with_ours(coming, answer.headers)
+    if answer.status != 204:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status == 408:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    body = b"" if coming.method == "HEAD" else answer.body
+    await send({"type": "http.response.body", "body": body})
+
+
+def _log_defect(coming: visit.Visit, exc: BaseException) -> None:
+    """Log where it happened. The text of an error may repeat what was sent, so most of it stays out."""
+    chain: list[str] = []
+    cause: BaseException | None = exc
+    while cause is not None and len(chain) < 5:
+        said = str(cause) if isinstance(cause, _PLAIN) else ""
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        chain.append(f"{type(cause).__name__} {said}\n{frames}")
+        cause = cause.__cause__ or cause.__context__
+    _log.error(
+        "a defect met a request",
+        extra={"request_id": coming.request_id, "operation": coming.operation, "defect": "\n".join(chain)},
+    )

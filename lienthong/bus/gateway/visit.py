@@ -1,0 +1,120 @@
+"""One request on its way through the door, and the row that the journal will have of it."""
+
+from __future__ import annotations
+
+import re
+import time
+import typing
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from lienthong.bus.gateway import answers
+from lienthong.core import clock, crypto, errors, journal, records
+
+Scope = MutableMapping[str, Any]
+
+_CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}")
+_DOSSIER_CODE = re.compile(typing.get_args(records.DossierCode)[1].pattern)
+_HAS_DOSSIER = ("dossiers.", "enquiries.")
+_DETAIL = "exchange_detail"
+
+
+class Visit:
+    """What is known of a request so far.
+
+    `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
+    key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out.
+    """
+
+    __slots__ = (
+        "address",
+        "at",
+        "bytes_in",
+        "correlation",
+        "dossier_code",
+        "every_header",
+        "headers",
+        "is_answered",
+        "is_written",
+        "key_id",
+        "language",
+        "limit_headers",
+        "method",
+        "operation",
+        "organisation",
+        "outcome",
+        "path",
+        "query",
+        "reason",
+        "request_id",
+        "route",
+        "started_s",
+    )
+
+    def __init__(self, scope: Scope, *, address: str, at: datetime) -> None:
+        self.started_s = time.perf_counter()
+        self.at = at
+        self.address = address
+        self.method: str = scope["method"]
+        self.path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.query: bytes = scope["query_string"]
+        self.every_header: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.headers: dict[bytes, bytes] = dict(self.every_header)
+        self.request_id = clock.new_id()
+        self.language = answers.language(self.headers.get(b"accept-language", b"")[:200])
+        self.operation = "unknown"
+        self.route = "unknown"
+        self.outcome = "ok"
+        self.bytes_in = 0
+        self.is_answered = False
+        self.is_written = False
+        self.key_id: str | None = None
+        self.organisation: str | None = None
+        self.dossier_code: str | None = None
+        self.correlation: str | None = None
+        self.reason: str | None = None
+        self.limit_headers: answers.Headers = []
+        sent_id = self.headers.get(b"x-request-id")
+        if sent_id is not None and _CORRELATION.fullmatch(sent := sent_id.decode("latin-1")):
+            self.correlation = sent
+
+    def note_dossier(self, operation: str, parts: Mapping[str, str]) -> None:
+        """Keep the dossier's code, where the path has one that can be one."""
+        code = parts.get("code", "")
+        if operation.startswith(_HAS_DOSSIER) and len(code) <= 50 and _DOSSIER_CODE.fullmatch(code):
+            self.dossier_code = code
+
+    def note_refusal(self, exc: errors.HubError) -> None:
+        """Keep what an error knows of the caller."""
+        facts = exc.facts
+        self.key_id = self.key_id or facts.get("key_id")
+        self.organisation = self.organisation or facts.get("organisation")
+        self.reason = facts.get("reason")
+        self.bytes_in = self.bytes_in or facts.get("bytes_in", 0)
+
+    def row(self, vault: crypto.Vault, *, status: int | None, took_s: float, bytes_out: int) -> journal.Exchange:
+        """Give the journal's row."""
+        told = {"correlation": self.correlation, "reason": self.reason}
+        detail = {name: value for name, value in told.items() if value}
+        return journal.Exchange(
+            at=self.at,
+            direction="in",
+            request_id=self.request_id,
+            system="gateway",
+            operation=self.operation,
+            method=self.method if len(self.method) <= 8 and self.method.isalpha() else "other",
+            route=self.route,
+            outcome=self.outcome,
+            took_ms=round(took_s * 1000, 3),
+            status=status,
+            key_id=self.key_id,
+            organisation=self.organisation,
+            address=self.address[:64],
+            dossier_code=self.dossier_code,
+            bytes_in=self.bytes_in,
+            bytes_out=bytes_out,
+            detail=vault.seal(orjson.dumps(detail), purpose=_DETAIL) if detail else None,
+        )

@@ -1,0 +1,1 @@
+"""Whom we call: one folder for each outside contract, and the border they share."""

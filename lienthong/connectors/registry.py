@@ -1,0 +1,74 @@
+"""Every connector there is, by the name of its contract. The only module that opens a connector folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from lienthong.connectors import base, http, roles
+from lienthong.connectors.dvcqg_adapter import connector as dvcqg_adapter
+from lienthong.connectors.dvcqg_portal import connector as dvcqg_portal
+from lienthong.core import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a contract consists of: the settings of its section, and the class that plays its roles."""
+
+    settings: type[base.Settings]
+    connector: Callable[[Any, base.Surroundings], roles.Connector]
+
+
+CONNECTORS: dict[str, Entry] = {
+    "dvcqg_adapter": Entry(dvcqg_adapter.Settings, dvcqg_adapter.Connector),
+    "dvcqg_portal": Entry(dvcqg_portal.Settings, dvcqg_portal.Connector),
+}
+
+
+def settings_class(name: str) -> type[base.Settings]:
+    """Give the settings of a contract's section. Raises Misconfigured where there is no such contract."""
+    return _entry(name).settings
+
+
+def open_connector(
+    name: str,
+    section: base.Settings | Mapping[str, Any],
+    *,
+    agency_code: str,
+    on_exchange: Callable[[http.Exchange], None] | None,
+    clock: Callable[[], datetime],
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> roles.Connector:
+    """Open the connector of a contract with its own section of the settings; the caller closes it.
+
+    Raises Misconfigured where the contract is unknown or its section wrong; no value is repeated.
+    """
+    entry = _entry(name)
+    around = base.Surroundings(agency_code, on_exchange, clock, transport)
+    return entry.connector(_settings(name, entry, section), around)
+
+
+def _entry(name: str) -> Entry:
+    try:
+        return CONNECTORS[name]
+    except KeyError as error:
+        known = ", ".join(sorted(CONNECTORS))
+        raise errors.Misconfigured(f"no contract {name}; there are {known}", contract=name) from error
+
+
+def _settings(name: str, entry: Entry, section: base.Settings | Mapping[str, Any]) -> base.Settings:
+    if isinstance(section, base.Settings):
+        return section
+    try:
+        return entry.settings.model_validate(dict(section))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        setting = ".".join(str(part) for part in first["loc"])
+        raise errors.Misconfigured(
+            f"systems.{name}.{setting}: {first['msg']}", contract=name, setting=setting
+        ) from error

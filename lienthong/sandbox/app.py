@@ -1,0 +1,85 @@
+"""The sandbox put together: imitated systems in front, control pages behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from lienthong.sandbox import catalogue, control, moods
+from lienthong.sandbox.adapter import Account, Adapter
+from lienthong.sandbox.exchange import Exchange
+from lienthong.sandbox.ledger import Ledger
+from lienthong.sandbox.portal import Portal
+from lienthong.sandbox.state import State
+from lienthong.sandbox.store import Store
+from lienthong.sandbox.wire import Receive, Scope, Send
+
+_IMITATED = tuple(f"/{system}/" for system in moods.SYSTEMS)
+
+
+@dataclass(slots=True)
+class Settings:
+    """How a sandbox is set up."""
+
+    catalogue: Path | None = None
+    moods: list[str] = field(default_factory=list)
+    latency_ms: float = 0.0
+    store: Path | None = None
+    keep_rows: int = 200_000
+    account: Account = field(default_factory=Account)
+
+
+class Sandbox(FastAPI):
+    """FastAPI for the control pages; calls to the imitated systems pass in front of it.
+
+    They meet no middleware: that is quick, and it leaves the connection within reach of the moods that break it.
+    """
+
+    exchange: Exchange
+    held: State
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send a call to the imitated systems or to the control pages."""
+        if scope["type"] == "http" and scope["path"].startswith(_IMITATED):
+            await self._imitate(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _imitate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.exchange(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> Sandbox:
+    """Build a sandbox; usable in process and under a server alike."""
+    settings = settings or Settings()
+    store = Store(settings.store) if settings.store else None
+    ledger = Ledger(keep=settings.keep_rows, store=store)
+    weather = moods.Weather(clock=time.monotonic)
+    for spec in settings.moods:
+        weather.put(moods.parse_spec(spec))
+    chosen = catalogue.of_file(settings.catalogue) if settings.catalogue else catalogue.own()
+    state = State(catalogue=chosen, ledger=ledger, weather=weather)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if store is not None:
+            store.close()
+
+    app = Sandbox(title="Liên thông sandbox", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.held = state
+    app.exchange = Exchange(
+        adapter=Adapter(account=settings.account, ledger=ledger, catalogue=lambda: state.catalogue),
+        portal=Portal(catalogue=lambda: state.catalogue),
+        ledger=ledger,
+        weather=weather,
+        latency_s=settings.latency_ms / 1000,
+    )
+    control.add_routes(app, state)
+    return app

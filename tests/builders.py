@@ -1,0 +1,89 @@
+"""What tests are made of: a hub on a database of its own, keys, and where the shared data lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lienthong.api_keys import keys
+from lienthong.bus import hub, operations
+from lienthong.bus.flows import procedure_versions, sync_runs
+from lienthong.connectors import roles
+from lienthong.core import clock, records, settings, tables
+
+ROOT = Path(__file__).resolve().parents[1]
+# A connector that may be asked what it would refuse; there is nobody at its address.
+NOBODY = {
+    "dvcqg_adapter": {
+        "enabled": True,
+        "base_url": "http://127.0.0.1:9",
+        "username": "nobody",
+        "password": "nothing",
+        "agency_code": "000.00.00.H38",
+        "dstcode": "VN:GOV:000.00.00.G22:sandbox",
+    }
+}
+
+
+@asynccontextmanager
+async def running_hub(
+    home: Path,
+    *,
+    database_url: str = "",
+    redis_url: str = "",
+    now: clock.Clock = clock.utc_now,
+    **sections: object,
+) -> AsyncIterator[hub.Hub]:
+    """Open a hub with all its tables in an empty database."""
+    tree = {"home": home, "database": {"url": database_url}, "redis": {"url": redis_url}, **sections}
+    async with hub.opened(settings.Settings.model_validate(tree), now=now) as opened:
+        async with opened.storage.engine.begin() as connection:
+            await connection.run_sync(tables.metadata.create_all)
+        yield opened
+
+
+async def issue_key(
+    opened: hub.Hub,
+    *,
+    grants: Sequence[str] = ("all",),
+    limits: Sequence[str] = ("100000/minute",),
+    days: float = 30,
+    organisation: str = "Sở Tư pháp",
+    system: str = "Phần mềm hộ tịch",
+) -> keys.Issued:
+    """Issue a key as the command line does."""
+    now = opened.now()
+    return await keys.issue(
+        opened.storage,
+        opened.vault,
+        keys.Order(organisation, system, "Trần Thị Ví Dụ", grants, limits, now + timedelta(days=days)),
+        known_operations=operations.NAMES,
+        environment="test",
+        longest_days=366,
+        actor="test",
+        now=now,
+    )
+
+
+def shared_data() -> Path:
+    """Find the shared data, or skip saying so."""
+    path = Path(os.environ.get("LIENTHONG_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"the shared data is not here: {path}")
+    return path
+
+
+async def seed_procedure(opened: hub.Hub, code: str = "1.000001", name: str = "Đăng ký khai sinh") -> None:
+    """Put one procedure into the catalogue, as a sync run would."""
+    procedure = records.Procedure(code=code, name=name, fields=(records.Coded(code="HT", name="Hộ tịch"),))
+    listed = records.ListedProcedure(code=code, name=name, key=code, fingerprint="1")
+    fetched = roles.FetchedProcedure(procedure=procedure)
+    run = sync_runs.Run("seed", "dvcqg_adapter", True, "seed", opened.now())
+    prepared = procedure_versions.prepare(listed, fetched, source=run.source, known=None)
+    async with opened.storage.transaction() as tx:
+        await procedure_versions.write(tx, opened, run, [prepared])
