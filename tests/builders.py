@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from lienthong.api_keys import keys
 from lienthong.bus import hub, operations
-from lienthong.bus.flows import procedure_versions, sync_runs
+from lienthong.bus.flows import procedure_sync
 from lienthong.connectors import roles
 from lienthong.core import clock, records, settings, tables
 
@@ -78,12 +79,30 @@ def shared_data() -> Path:
     return path
 
 
+class OneProcedure:
+    """An outside catalogue with a single procedure in it."""
+
+    name = "dvcqg_adapter"
+
+    def __init__(self, code: str, name: str) -> None:
+        field = records.Coded(code="HT", name="Hộ tịch")
+        self._procedure = records.Procedure(code=code, name=name, fields=(field,))
+
+    async def list_procedures(self) -> list[records.ListedProcedure]:
+        code, name = self._procedure.code, self._procedure.name
+        return [records.ListedProcedure(code=code, name=name, key=code, fingerprint="1")]
+
+    async def get_procedure(self, listed: records.ListedProcedure) -> roles.FetchedProcedure:
+        return roles.FetchedProcedure(procedure=self._procedure)
+
+    async def list_agencies(self) -> list[records.AgencyRow]:
+        return []
+
+    async def list_fields(self) -> list[records.FieldRow]:
+        return []
+
+
 async def seed_procedure(opened: hub.Hub, code: str = "1.000001", name: str = "Đăng ký khai sinh") -> None:
-    """Put one procedure into the catalogue, as a sync run would."""
-    procedure = records.Procedure(code=code, name=name, fields=(records.Coded(code="HT", name="Hộ tịch"),))
-    listed = records.ListedProcedure(code=code, name=name, key=code, fingerprint="1")
-    fetched = roles.FetchedProcedure(procedure=procedure)
-    run = sync_runs.Run("seed", "dvcqg_adapter", True, "seed", opened.now())
-    prepared = procedure_versions.prepare(listed, fetched, source=run.source, known=None)
-    async with opened.storage.transaction() as tx:
-        await procedure_versions.write(tx, opened, run, [prepared])
+    """Put one procedure into the catalogue by a sync run."""
+    source = dataclasses.replace(opened, systems={"dvcqg_adapter": OneProcedure(code, name)})
+    await procedure_sync.run(source, source="dvcqg_adapter")

@@ -151,7 +151,8 @@ class _Drive:
             message=message,
             state=verdict.state,
             due_at=self.hub.now() + timedelta(seconds=verdict.after_s),
-            look_first=verdict.look_first,
+            # A look-up that failed itself leaves the question open.
+            look_first=verdict.look_first or (failure is not None and message.look_first),
             code="ok" if failure is None else failure.code,
             detail="" if failure is None else str(failure),
             started_at=started_at,
@@ -264,16 +265,22 @@ class _Drive:
             self.settled.clear()
             await self.flush()
 
-    async def flush(self) -> None:
+    async def flush(self, *, tries: int = 1_000_000) -> None:
+        """Write what is finished; while the database is away, again and again.
+
+        What cannot be written in the end is not lost: its lease runs out, and the next try looks first.
+        """
         batch = self.done[:]
         if not batch:
             return
         pause_s = 0.1
-        while True:
+        for attempt in range(tries):
             try:
                 await outbox.settle(self.hub.storage, batch, owner=self.hub.owner, now=self.hub.now())
                 break
             except errors.StorageUnavailable:
+                if attempt == tries - 1:
+                    raise
                 _log.warning("attempts cannot be written; trying again", extra={"attempts": len(batch)})
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 2.0)
@@ -382,4 +389,4 @@ async def _wind_down(run: _Drive, workers: list[asyncio.Task[None]], beside: lis
     for task in workers + beside:
         task.cancel()
     await asyncio.gather(*workers, *beside, return_exceptions=True)
-    await run.flush()
+    await run.flush(tries=5)

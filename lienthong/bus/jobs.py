@@ -6,13 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from lienthong.bus import delivery, timetable
-from lienthong.bus.flows import dossier_status, procedure_sync
+from lienthong.bus.flows import dossier_push, procedure_sync
 from lienthong.bus.hub import Hub
 from lienthong.core import errors
 
 _log = logging.getLogger("lienthong.jobs")
 
-HANDLERS: delivery.Handlers = {dossier_status.OPERATION: dossier_status.deliver}
+HANDLERS: delivery.Handlers = {dossier_push.OPERATION: dossier_push.deliver}
 
 
 async def _sync_procedures(hub: Hub) -> str:

@@ -14,7 +14,6 @@ import threading
 import time
 from contextlib import AsyncExitStack
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -50,7 +49,7 @@ def make_app(chosen: settings.Settings) -> Celery:
         worker_hijack_root_logger=False,
         timezone="Asia/Ho_Chi_Minh",
         beat_schedule={"tick": {"task": TICK, "schedule": TICK_S, "options": {"expires": TICK_S * 5}}},
-        beat_schedule_filename=str(chosen.home / f"beat-{os.getpid()}"),
+        beat_scheduler="celery.beat:Scheduler",  # keeps nothing: what is due stands in the database
     )
     app.task(name=DRIVE)(_drive_task)
     app.task(name=TICK)(_tick_task)
@@ -204,7 +203,6 @@ def run_beat() -> None:
     chosen = load_settings()
     logs.start(chosen.logs.level, chosen.logs.form)
     _need_redis(chosen)
-    Path(chosen.home).mkdir(parents=True, exist_ok=True)
     app().start(["beat", "--loglevel", "WARNING", "--pidfile", ""])
 
 

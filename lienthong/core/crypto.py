@@ -56,7 +56,7 @@ class Vault:
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
             return self._sealer.decrypt(nonce, body, purpose.encode())
-        except InvalidTag as exc:
+        except (InvalidTag, ValueError) as exc:  # ValueError: cut short before the nonce ends
             raise errors.StorageUnavailable(
                 "a sealed value cannot be opened: it was altered, or sealed with another master key",
                 purpose=purpose,
@@ -89,7 +89,8 @@ def load_or_create_master(path: Path, *, create: bool) -> bytes:
     """
     if not path.exists() and create:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        # A name by chance: processes in containers of their own all have the number 1.
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(handle, secrets.token_bytes(MASTER_KEY_BYTES))

@@ -90,7 +90,8 @@ class HubError(Exception):
     def __str__(self) -> str:
         """Print the sentence and the facts as `key=value`, so that logs can be searched."""
         facts = " ".join(f"{name}={value!r}" for name, value in self.facts.items())
-        return " ".join(part for part in (self.detail("en"), facts) if part)
+        wrong = " ".join(f"[{problem.field}: {problem.en}]" for problem in self.problems)
+        return " ".join(part for part in (self.detail("en"), facts, wrong) if part)
 
 
 class CallerError(HubError):

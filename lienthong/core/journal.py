@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import errors, storage, tables
@@ -81,13 +82,24 @@ class Journal:
         """Write everything taken so far; called before a process ends. Keeps the rows where it cannot."""
         async with self._writing:
             while self._waiting:
-                rows, self._waiting = self._waiting[:FLUSH_ROWS], self._waiting[FLUSH_ROWS:]
-                try:
-                    async with self._store.transaction() as tx:
-                        await tx.execute(tables.exchanges.insert(), [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
-                except errors.StorageUnavailable:
-                    self._waiting = rows + self._waiting
-                    raise
+                await self._write_first(FLUSH_ROWS)
+
+    async def _write_first(self, count: int) -> None:
+        """Write the oldest rows and only then strike them off; one that the database refuses costs itself only."""
+        rows = self._waiting[:count]
+        values = [{name: getattr(row, name) for name in _COLUMNS} for row in rows]
+        try:
+            async with self._store.transaction() as tx:
+                await tx.execute(tables.exchanges.insert(), values)
+        except StatementError as exc:
+            if len(rows) > 1:
+                for _ in rows:
+                    await self._write_first(1)
+                return
+            self.lost += 1
+            facts = {"request_id": rows[0].request_id, "why": type(exc).__name__}
+            _log.error("the database refuses a row of the journal; it is lost", extra=facts)
+        del self._waiting[: len(rows)]
 
     async def _flush_soon(self) -> None:
         pause_s = FLUSH_S

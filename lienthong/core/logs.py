@@ -14,12 +14,17 @@ from lienthong.core import clock
 # An API key, a long run of digits (citizen id, telephone, account), a bearer or session token, a mail address.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\blt_(live|test)_[A-Za-z0-9_-]{8,}"), r"lt_\1_***"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
     (
         re.compile(r"(?i)\b(password|secret|session|token|authorization|x-api-key)(['\"]?\s*[:=]\s*)\S+"),
         r"\1\2***",
     ),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "***@***"),
-    (re.compile(r"(?<![\w.:-])\+?\d{9,13}(?![\w:-])"), "***"),
+    (re.compile(r"(?<![\w.-])\+?\d{9,13}(?![\w-])"), "***"),
+    (re.compile(r"(?<![\w.-])(?:\+84[ .]?|0)[1-9]\d{1,2}[ .]\d{3,4}[ .]\d{3,4}(?!\w)"), "***"),
+)
+_SECRET_NAMES = frozenset(
+    {"password", "secret", "session", "token", "authorization", "key", "api_key", "x-api-key"}
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -31,10 +36,23 @@ def mask(text: str) -> str:
     return text
 
 
+def _safe(name: str, value: Any) -> Any:
+    """Mask a fact by its name and its text; numbers are counts and times, and stay."""
+    if name.lower() in _SECRET_NAMES:
+        return "***"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(inner): _safe(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe("", item) for item in value]
+    return mask(str(value))
+
+
 class _Formatter(logging.Formatter):
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        return {name: mask(value) if isinstance(value, str) else value for name, value in extra.items()}
+        return {name: _safe(name, value) for name, value in extra.items()}
 
     def moment(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created, tz=clock.VIETNAM)

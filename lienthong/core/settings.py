@@ -14,6 +14,9 @@ from lienthong.core import errors
 PREFIX = "LIENTHONG_"
 # Read by others before or beside the settings: the file itself, and where the tests find real data.
 _NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
+# Settings that are files themselves: TLS reads them by name, so `_FILE` does not mean "the value lies in there".
+_FILES = frozenset({"ca_file", "certificate_file", "private_key_file"})
+_SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
 
 class Section(BaseModel):
@@ -204,7 +207,7 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
         value = tree[name]
         if isinstance(value, dict):
             _read_secret_files(value)
-        elif name.endswith("_file") and isinstance(value, str):
+        elif name.endswith("_file") and name not in _FILES and isinstance(value, str):
             path = Path(value)
             if not path.is_file():
                 raise errors.Misconfigured(
@@ -248,6 +251,6 @@ def _mask(name: str, value: Any) -> Any:
     if name.endswith("url") and "@" in value:
         scheme, _, rest = value.partition("://")
         return f"{scheme}://***@{rest.rpartition('@')[2]}"
-    if any(word in name for word in ("password", "secret", "token")) or name == "master_key":
+    if any(word in name for word in _SECRET_WORDS) or name.endswith("key"):
         return "***"
     return value

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from lienthong.bus import operations
-from lienthong.bus.gateway import examples
+from lienthong.bus.gateway import answers, examples
 from lienthong.core import settings
 
 TABLE = operations.OPERATIONS
@@ -52,3 +53,9 @@ def test_the_gateway_has_a_limit_for_everything_it_reads():
     assert chosen.body_limit_bytes
     assert chosen.depth_limit
     assert chosen.body_timeout_s
+
+
+def test_the_api_page_names_every_error():
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    for kind in answers.known_errors():
+        assert f"| `{kind.code}` | {kind.status} | " in page

@@ -30,12 +30,27 @@ class Source:
         self.agencies: list[records.AgencyRow] = []
         self.asked: Counter[str] = Counter()
         self.recover: set[str] = set()
-        self.stop_at: int | None = None
         self.stopped = asyncio.Event()
+        self._stop_at: int | None = None
+        self._woken = asyncio.Event()
 
     def publish(self, *procedures: records.Procedure) -> None:
         """Put procedures into the catalogue, or new forms of them."""
         self.procedures |= {procedure.code: procedure for procedure in procedures}
+
+    def stop_after(self, count: int) -> None:
+        """Hang when so many details more have been given; `stopped` tells when."""
+        self.asked.clear()
+        self._stop_at = count
+
+    def go_on(self) -> None:
+        """Hang no more; who hangs, still does."""
+        self.asked.clear()
+        self._stop_at = None
+
+    def wake(self) -> None:
+        """Answer those who hang."""
+        self._woken.set()
 
     async def list_procedures(self) -> Sequence[records.ListedProcedure]:
         """Give the list, or the rows that the test has set."""
@@ -52,9 +67,9 @@ class Source:
         """Give one procedure, or fail as often as the test has set."""
         code = listed.code.strip()
         self.asked[code] += 1
-        if self.stop_at is not None and self.asked.total() > self.stop_at:
+        if self._stop_at is not None and self.asked.total() > self._stop_at:
             self.stopped.set()
-            await asyncio.sleep(3600)
+            await self._woken.wait()
         await asyncio.sleep(0)
         if waiting := self.failures.get(code):
             raise waiting.pop(0) if len(waiting) > 1 or code in self.recover else waiting[0]

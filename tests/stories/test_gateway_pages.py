@@ -141,7 +141,7 @@ class Server(threading.Thread):
             config = uvicorn.Config(app.create_app(opened), port=0, log_level="critical", access_log=False)
             self.server = uvicorn.Server(config)
             serving = asyncio.create_task(self.server.serve())
-            while not self.server.started:
+            while not self.server.started:  # noqa: ASYNC110 (uvicorn offers no event)
                 await asyncio.sleep(0.02)
             self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
             self.ready.set()

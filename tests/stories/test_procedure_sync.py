@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -248,7 +248,7 @@ async def test_an_account_that_is_refused_ends_the_run_at_once(hub, source):
 
 
 async def test_a_second_run_at_the_same_time_is_told_who_runs_and_since_when(hub, source):
-    source.stop_at = 5
+    source.stop_after(5)
     first = asyncio.create_task(procedure_sync.run(hub))
     await source.stopped.wait()
     with pytest.raises(errors.Conflict) as caught:
@@ -259,56 +259,51 @@ async def test_a_second_run_at_the_same_time_is_told_who_runs_and_since_when(hub
     await asyncio.gather(first, return_exceptions=True)
 
 
-async def test_a_run_whose_process_died_is_taken_up_when_its_lease_has_run_out(
-    hub, source, clock, database_url, tmp_path
-):
+@pytest.fixture
+async def minute_later(database_url, tmp_path, source, clock):
+    """Another process of the hub, which looks a minute later."""
+    async with opened(database_url, tmp_path, source, clock=Clock(clock.at + timedelta(minutes=1))) as found:
+        yield found
+
+
+async def test_a_run_that_died_is_taken_up_when_its_lease_has_run_out(hub, minute_later, source):
     await procedure_sync.run(hub)
     source.publish(*some(30, start=31), procedure("1.000001", "Tên mới"))
-    source.asked.clear()
-    source.stop_at = 45
-    dead = asyncio.create_task(procedure_sync.run(hub))
+    source.stop_after(45)
+    frozen = asyncio.create_task(procedure_sync.run(hub))
     await source.stopped.wait()
-    async with opened(database_url, tmp_path, source, clock=clock) as other:
-        await _leave_as_after_a_kill(hub, dead)
-        with pytest.raises(errors.Conflict):
-            await procedure_sync.run(other)
-        clock.forward(minutes=1)
-        source.stop_at = None
-        source.asked.clear()
-        report = await procedure_sync.run(other)
-        assert report.resumed
-        counts = report.counts
-        assert (counts.seen, counts.new, counts.changed, counts.unchanged) == (60, 30, 1, 29)
-        assert source.asked.total() <= 60 - 40
-        assert len(await events(other, "procedures.added")) == 60
+    source.go_on()
+    report = await procedure_sync.run(minute_later)
+    counts = report.counts
+    assert report.resumed
+    assert (counts.seen, counts.new, counts.changed, counts.unchanged) == (60, 30, 1, 29)
+    assert source.asked.total() <= 60 - 30
+    assert len(await events(hub, "procedures.added")) == 60
+    frozen.cancel()
+    await asyncio.gather(frozen, return_exceptions=True)
 
 
-async def _leave_as_after_a_kill(hub, task):
-    """Stop a run without letting it put anything in order: its book and its lease stay as they are."""
-    keep = await rows(hub, tables.leases), await rows(hub, tables.sync_runs, "id", "state", "finished_at")
-    items = await rows(hub, tables.sync_items)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    async with hub.storage.transaction() as tx:
-        name, owner, until = keep[0][0]
-        await tx.execute(tables.leases.delete())
-        await tx.execute(tables.leases.insert().values(name=name, owner=owner, until=until))
-        for run_id, state, finished_at in keep[1]:
-            chosen = tables.sync_runs.c.id == run_id
-            await tx.execute(tables.sync_runs.update().where(chosen).values(state=state, finished_at=finished_at))
-    assert await rows(hub, tables.sync_items) == items
+async def test_a_run_that_was_taken_over_while_it_slept_writes_nothing_more(hub, minute_later, source):
+    source.stop_after(15)
+    asleep = asyncio.create_task(procedure_sync.run(hub))
+    await source.stopped.wait()
+    source.go_on()
+    assert (await procedure_sync.run(minute_later)).counts.new == 30
+    source.wake()
+    with pytest.raises(errors.Conflict):
+        await asleep
+    assert len(await rows(hub, tables.procedure_versions)) == 30
 
 
 async def test_what_left_the_list_while_a_run_was_interrupted_is_counted_once(hub, source, clock):
     await procedure_sync.run(hub)
     source.publish(procedure("1.000001", "Tên mới"))
-    source.asked.clear()
-    source.stop_at = 25
+    source.stop_after(25)
     task = asyncio.create_task(procedure_sync.run(hub))
     await source.stopped.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    source.stop_at = None
+    source.go_on()
     del source.procedures["1.000001"], source.procedures["1.000002"]
     report = await procedure_sync.run(hub)
     assert report.resumed

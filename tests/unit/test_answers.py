@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from lienthong.api_keys import limits
 from lienthong.bus import operations
-from lienthong.bus.gateway import addresses, answers, bodies, credentials, rest, sentences
+from lienthong.bus.gateway import addresses, answers, bodies, credentials, moments, rest, sentences
 from lienthong.core import errors, records
 
 NUMBER = "019bc0de-7000-7000-8000-000000000001"
@@ -191,6 +191,7 @@ def test_good_json_is_read(raw):
         (b"status=gone", "status", "một trong: active, withdrawn, all"),
         (b"changed_since=2026-01-15T09:30:00", "changed_since", "thiếu múi giờ"),
         (b"changed_since=2026-01-15T09:30:00+07:00", "changed_since", "%2B"),
+        (b"changed_since=1700000000", "changed_since", "thời điểm có múi giờ"),
         (b"q=%ff", "query", "UTF-8"),
         (b"q=%00", "q", "ký tự điều khiển"),
         (b"q=" + b"a" * 201, "q", "200"),
@@ -203,6 +204,13 @@ def test_a_wrong_parameter_is_named(query, field, vi):
         rest.read_query(listing, query)
     assert refused.value.problems[0].field == field
     assert vi in refused.value.problems[0].vi
+
+
+def test_a_bare_number_is_no_moment_at_any_depth():
+    inner = {"number": 1, "requested_at": "1700000000"}
+    sent = {"submitted_at": " 1.5", "supplements": [inner], "summary": "5"}
+    found = moments.problems(sent, records.Dossier)
+    assert [problem.field for problem in found] == ["submitted_at", "supplements.0.requested_at"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Dossier status push: take a dossier and its changes of status, and promise them to the national portal.
 
-Accepted in one transaction with the promise; delivered by `deliver`, at least once, in order for each dossier.
+Accepted in one transaction with the promise; delivered by `dossier_push`, at least once, in order for each dossier.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import keys
 from lienthong.bus import events, outbox
-from lienthong.bus.flows import dossier_rows, dossier_views, procedure_catalogue
+from lienthong.bus.flows import dossier_push, dossier_rows, dossier_views, procedure_catalogue
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import errors, records, storage, tables
 from lienthong.core.records import Status
 
-OPERATION = "dossier_status"
 _d, _c = tables.dossiers, tables.status_changes
 
 # Moves that the reception rules foresee (contracts §3.4). Real data holds jumps: an unusual move is noted on the
@@ -327,17 +326,14 @@ async def _promise(
     now: datetime,
     first: bool = False,
 ) -> dict[str, str]:
-    payload = b'{"snapshot":%b,"step":%b}' % (
-        snapshot.model_dump_json().encode(),
-        step.model_dump_json().encode() if step else b"null",
-    )
+    payload = dossier_push.pack(snapshot, step)
     return {
         target: await outbox.put(
             tx,
             hub.vault,
             target=target,
             lane=snapshot.dossier.code,
-            operation=OPERATION,
+            operation=dossier_push.OPERATION,
             payload=payload,
             request_id=request_id,
             now=now,
@@ -392,33 +388,3 @@ def _answer_by(hub: Hub, dossier: records.Dossier) -> datetime | None:
 
 def _digest(plain: bytes) -> str:
     return hashlib.sha256(plain).hexdigest()
-
-
-# ------------------------------------------------------------------------------------------------- delivering
-
-
-class _Payload(records.Record):
-    snapshot: records.DossierSnapshot
-    step: records.ProgressStep | None
-
-
-async def deliver(hub: Hub, message: outbox.Claimed) -> records.Receipt:
-    """Push one message: first the dossier as it stood after the change, then the step (contracts §3.3).
-
-    What was acknowledged is noted on the message at once, so that a later try goes on from there.
-    """
-    payload = _Payload.model_validate_json(hub.vault.open(message.payload, purpose=outbox.SEAL))
-    receiver: roles.DossierReceiver = hub.system(message.target)
-    receipt = records.Receipt()
-    if message.steps_done < 1:
-        receipt = await receiver.put_dossier(
-            payload.snapshot,
-            known=not message.first_of_lane,
-            look_first=message.look_first,
-            message_id=message.id,
-        )
-        message.steps_done = 1
-    if payload.step is not None and message.steps_done < 2:
-        receipt = await receiver.append_progress(payload.step, message_id=message.id)
-        message.steps_done = 2
-    return receipt

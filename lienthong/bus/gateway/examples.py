@@ -20,7 +20,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "dossiers.put": {
         "code": _CODE,
         "procedure_code": "1.000001",
-        "applicant": {"kind": "citizen", "name": "Nguyễn Văn Mẫu", "citizen_id": "001099000001"},
+        "applicant": {
+            "kind": "citizen",
+            "name": "Nguyễn Văn Mẫu",
+            "citizen_id": "001099000001",
+            "phone": "0900000001",
+        },
         "summary": "Đăng ký khai sinh",
         "channel": "online",
         "submitted_at": "2026-01-15T08:30:00+07:00",

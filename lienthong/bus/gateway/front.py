@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from lienthong.api_keys import gate, keys
 from lienthong.bus import operations
@@ -277,6 +278,9 @@ def _log_defect(coming: visit.Visit, exc: BaseException) -> None:
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
         said = str(cause) if isinstance(cause, _PLAIN) else ""
+        if isinstance(cause, ValidationError):
+            found = cause.errors(include_input=False, include_context=False, include_url=False)
+            said = f"{cause.title} {[(problem['loc'], problem['type']) for problem in found]}"
         frames = "".join(traceback.format_tb(cause.__traceback__))
         chain.append(f"{type(cause).__name__} {said}\n{frames}")
         cause = cause.__cause__ or cause.__context__

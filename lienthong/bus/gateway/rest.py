@@ -12,7 +12,7 @@ import pydantic_core
 from pydantic import BaseModel, ValidationError
 
 from lienthong.bus import operations
-from lienthong.bus.gateway import answers, bodies, routes, sentences
+from lienthong.bus.gateway import answers, bodies, moments, routes, sentences
 from lienthong.core import errors
 
 _MOST_PARAMETERS = 50
@@ -36,6 +36,7 @@ def read_query(operation: operations.Operation, raw: bytes) -> BaseModel | None:
     unknown = {name: value for name, value in values.items() if name not in operation.query.model_fields}
     if unknown:
         raise _unknown(unknown, list(operation.query.model_fields))
+    _refuse_bare_numbers(values, operation.query)
     try:
         return operation.query.model_validate(values)
     except ValidationError as exc:
@@ -52,6 +53,7 @@ def read_body(
     value = bodies.parse(raw, depth_limit=depth_limit)
     if operation.from_path and isinstance(value, dict):
         raw = orjson.dumps(_with_path(value, operation, path))
+    _refuse_bare_numbers(value, operation.body)
     try:
         # Strict: "5" is no number and 1 no true; a moment is still written as a string.
         return operation.body.model_validate_json(raw, strict=True)
@@ -79,6 +81,12 @@ def _with_path(value: dict[str, Any], operation: operations.Operation, path: Map
                 )
             )
     return value
+
+
+def _refuse_bare_numbers(value: Any, model: type[BaseModel]) -> None:
+    found = moments.problems(value, model)
+    if found:
+        raise errors.InvalidRequest(problems=found)
 
 
 def _validated(model: type[BaseModel], values: dict[str, str]) -> BaseModel:

@@ -159,6 +159,12 @@ def unknown_name(field: str, valid: Sequence[str]) -> errors.FieldProblem:
     return errors.FieldProblem(field, vi, en)
 
 
+def not_a_moment(field: str) -> errors.FieldProblem:
+    """Say that a moment must be written as one."""
+    vi, en = _SENTENCES["datetime_type"]
+    return errors.FieldProblem(field, vi.format(v=field), en.format(e=field))
+
+
 def _problem(finding: ErrorDetails, model: type[BaseModel]) -> errors.FieldProblem:
     place = finding["loc"]
     parent, term = _walk(model, place)
