@@ -8,7 +8,7 @@ import logging
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -205,7 +205,9 @@ class LocalLimiter:
     def _period(self, key_id: str, unit: str, now: datetime) -> _Period:
         current = self._calendar.get(unit)
         if current is None or not current[1] <= now < current[2]:
-            current = self._calendar[unit] = limits.calendar_period(unit, now)
+            name, start, end = limits.calendar_period(unit, now)
+            # In UTC: moments of one zone are compared without asking the zone for its offset.
+            current = self._calendar[unit] = (name, start.astimezone(UTC), end.astimezone(UTC))
         place = (key_id, current[0])
         period = self._periods.get(place)
         if period is None:

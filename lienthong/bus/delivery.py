@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from lienthong.bus import events, leases, outbox, targets
 from lienthong.bus.hub import Hub
@@ -26,7 +26,11 @@ Handler = Callable[[Hub, outbox.Claimed], Awaitable[records.Receipt]]
 Handlers = Mapping[str, Handler]
 
 GARBLED_TRIES = 6
-GATHER_S = 0.006
+# Finished attempts are gathered this long into one transaction: long when many are in flight, else hardly.
+GATHER_BUSY_S = 0.02
+GATHER_S = 0.002
+RECLAIM_EVERY_S = 0.5
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class _Drive:
     stored: targets.Target = field(default_factory=lambda: targets.Target(""))
     probing: bool = False
     probe_s: float = 0.0
+    reclaimed_at: datetime = _LONG_AGO
     report: Report = field(default_factory=Report)
 
     @property
@@ -237,6 +242,9 @@ class _Drive:
         limit = min(limit, self.rules.max_concurrent + self.rules.batch - self.held)
         if limit <= 0:
             return 0
+        if (now - self.reclaimed_at).total_seconds() >= RECLAIM_EVERY_S:
+            await outbox.reclaim(store, self.target, now=now)
+            self.reclaimed_at = now
         got = await outbox.claim(
             store,
             self.target,
@@ -261,7 +269,7 @@ class _Drive:
         """Write finished attempts, gathered for some milliseconds into one transaction."""
         while True:
             await self.settled.wait()
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(GATHER_BUSY_S if self.in_flight > self.rules.max_concurrent // 4 else GATHER_S)
             self.settled.clear()
             await self.flush()
 
@@ -339,7 +347,8 @@ async def _pump(
             if task.done():
                 task.result()
         run.room.clear()
-        got = await run.claim() if len(run.ready) < run.rules.max_concurrent else 0
+        # A low mark, so that a claim takes a whole batch and its cost is shared by many messages.
+        got = await run.claim() if len(run.ready) <= run.rules.max_concurrent // 2 else 0
         now = loop.time()
         if got or run.held:
             quiet_since = now

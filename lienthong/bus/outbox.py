@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.core import clock, crypto, storage, tables
+from lienthong.core import bulk, clock, crypto, storage, tables
 
 SEAL = "message"
 LOST_WORKER = "Server.Hub.WorkerLost"
@@ -98,16 +98,19 @@ async def put(
 
 
 def _oldest_of_lane(target: str) -> sa.ColumnElement[bool]:
-    earlier = _m.alias("earlier")
-    return ~sa.exists(
-        sa.select(sa.literal(1)).where(
-            earlier.c.target == target,
-            earlier.c.lane == _m.c.lane,
-            earlier.c.seq < _m.c.seq,
-            # Written out, so that the partial index of unfinished messages is used.
-            sa.text("earlier.state in ('pending', 'in_flight', 'dead')"),
-        )
+    """Say that a message is the oldest unfinished one of its lane.
+
+    A scalar subquery, not "there is no earlier one": it cannot become a join over the whole backlog, so that a
+    claim walks the index of what is due and looks up one lane for each row, however long the backlog is.
+    """
+    same = _m.alias("same")
+    oldest = sa.select(sa.func.min(same.c.seq)).where(
+        same.c.target == target,
+        same.c.lane == _m.c.lane,
+        # Written out, so that the partial index of unfinished messages is used.
+        sa.text("same.state in ('pending', 'in_flight', 'dead')"),
     )
+    return _m.c.seq == oldest.scalar_subquery()
 
 
 async def claim(
@@ -122,10 +125,9 @@ async def claim(
 ) -> list[Claimed]:
     """Take up to `limit` messages that may go now: due, and the oldest unfinished of their lane.
 
-    Leased and skip-locked, so that two workers never hold one message. Leases that ran out are given back
-    first. `even_if_later` takes messages before they are due (the probe of a suspended target).
+    Leased and skip-locked, so that two workers never hold one message. `even_if_later` takes messages before
+    they are due (the probe of a suspended target).
     """
-    await _reclaim(store, target, now=now)
     picked = (
         sa.select(_m.c.seq)
         .where(_m.c.target == target, sa.text("messages.state = 'pending'"), _oldest_of_lane(target))
@@ -165,8 +167,8 @@ async def claim(
     return sorted((Claimed(*row) for row in rows), key=lambda message: message.seq)
 
 
-async def _reclaim(store: storage.Storage, target: str, *, now: datetime) -> None:
-    """Give back what a dead worker held; its try may have arrived, so the next one looks first."""
+async def reclaim(store: storage.Storage, target: str, *, now: datetime) -> None:
+    """Give back what dead workers held; a try of theirs may have arrived, so the next one looks first."""
     ran_out = (
         _m.update()
         .where(_m.c.target == target, sa.text("messages.state = 'in_flight'"), _m.c.leased_until < now)
@@ -198,9 +200,7 @@ async def _reclaim(store: storage.Storage, target: str, *, now: datetime) -> Non
             }
             for row in lost
         ]
-        if rows:
-            insert = store.insert(tables.attempts)
-            await tx.execute(insert.on_conflict_do_nothing(), rows)
+        await bulk.insert(store, tx, tables.attempts, rows, keep_old=True)
 
 
 async def renew(store: storage.Storage, *, owner: str, now: datetime, lease_s: float) -> None:
@@ -213,23 +213,6 @@ async def renew(store: storage.Storage, *, owner: str, now: datetime, lease_s: f
         )
 
 
-_settle = (
-    _m.update()
-    .where(_m.c.seq == sa.bindparam("b_seq"), _m.c.leased_by == sa.bindparam("b_owner"))
-    .values(
-        state=sa.bindparam("b_state"),
-        steps_done=sa.bindparam("b_steps"),
-        look_first=sa.bindparam("b_look_first"),
-        due_at=sa.bindparam("b_due_at"),
-        settled_at=sa.bindparam("b_settled_at"),
-        last_code=sa.bindparam("b_code"),
-        last_error=sa.bindparam("b_error"),
-        leased_by=None,
-        leased_until=None,
-    )
-)
-
-
 async def settle(store: storage.Storage, settlements: Sequence[Settlement], *, owner: str, now: datetime) -> None:
     """Write what became of claimed messages, together with the attempts.
 
@@ -239,15 +222,16 @@ async def settle(store: storage.Storage, settlements: Sequence[Settlement], *, o
         return
     changes = [
         {
-            "b_seq": item.message.seq,
-            "b_owner": owner,
-            "b_state": item.state,
-            "b_steps": item.message.steps_done,
-            "b_look_first": item.look_first,
-            "b_due_at": item.due_at,
-            "b_settled_at": None if item.state == "pending" else now,
-            "b_code": item.code,
-            "b_error": item.detail[:500] or None,
+            "seq": item.message.seq,
+            "state": item.state,
+            "steps_done": item.message.steps_done,
+            "look_first": item.look_first,
+            "due_at": item.due_at,
+            "settled_at": None if item.state == "pending" else now,
+            "last_code": item.code,
+            "last_error": item.detail[:500] or None,
+            "leased_by": None,
+            "leased_until": None,
         }
         for item in settlements
     ]
@@ -265,8 +249,8 @@ async def settle(store: storage.Storage, settlements: Sequence[Settlement], *, o
         for item in settlements
     ]
     async with store.transaction() as tx:
-        await tx.execute(_settle, changes)
-        await tx.execute(store.insert(tables.attempts).on_conflict_do_nothing(), tries)
+        await bulk.update(store, tx, _m, changes, key="seq", only_where={"leased_by": owner})
+        await bulk.insert(store, tx, tables.attempts, tries, keep_old=True)
 
 
 def _outcome(item: Settlement) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.core import errors, storage, tables
+from lienthong.core import bulk, errors, storage, tables
 
 _log = logging.getLogger("lienthong.journal")
 FLUSH_S = 0.05
@@ -90,7 +90,7 @@ class Journal:
         values = [{name: getattr(row, name) for name in _COLUMNS} for row in rows]
         try:
             async with self._store.transaction() as tx:
-                await tx.execute(tables.exchanges.insert(), values)
+                await bulk.insert(self._store, tx, tables.exchanges, values)
         except StatementError as exc:
             if len(rows) > 1:
                 for _ in rows:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -54,7 +54,7 @@ class Storage:
             try:
                 yield tx
             except BaseException:
-                await asyncio.shield(tx.exec_driver_sql("ROLLBACK"))
+                await asyncio.shield(_roll_back(tx))
                 raise
             await asyncio.shield(tx.exec_driver_sql("COMMIT"))
 
@@ -105,6 +105,14 @@ async def every(conn: AsyncConnection, statement: sa.Executable) -> list[dict[st
 def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
     # Plain texts for keys: the library's own kind of text is refused by JSON writers.
     return {str(name): value for name, value in row._mapping.items()}
+
+
+async def _roll_back(tx: AsyncConnection) -> None:
+    """Undo a transaction; where the connection was cut in mid-statement, close it, which undoes it too."""
+    try:
+        await tx.exec_driver_sql("ROLLBACK")
+    except (DBAPIError, InvalidRequestError):
+        await tx.invalidate()
 
 
 def _async_url(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 import uuid
@@ -15,8 +14,6 @@ import pytest
 
 # The stories share what plays an outside system; with import-mode=importlib a folder of tests is no package.
 sys.path.insert(0, str(Path(__file__).parent))
-
-SHARED_DATA = Path(os.environ.get("LIENTHONG_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +50,3 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data; a test that needs it is skipped where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"the real data is not here: {SHARED_DATA} (set LIENTHONG_SHARED_DATA)")
-    return SHARED_DATA

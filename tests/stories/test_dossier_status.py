@@ -328,3 +328,12 @@ async def test_sixteen_reports_at_once_for_one_dossier_are_numbered_without_gaps
     await world.drive()
     order = {item.change_number: f"{n:02d}" for n, item in enumerate(done)}
     assert [step["NoiDungXuLy"] for step in world.held()["steps"]] == [order[n] for n in range(1, 17)]
+
+
+async def test_times_that_come_from_different_requests_must_agree_all_the_same(world: World) -> None:
+    await declared(world, due_at=BEGUN + timedelta(hours=1))
+    with pytest.raises(errors.InvalidRequest) as refused:
+        await declared(world, submitted_at=BEGUN + timedelta(days=1), due_at=None)
+    assert [problem.field for problem in refused.value.problems] == ["due_at"]
+    with pytest.raises(errors.InvalidRequest):
+        await report(world, "received", due_at=BEGUN - timedelta(days=3))

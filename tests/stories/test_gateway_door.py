@@ -12,6 +12,7 @@ import pytest
 
 from lienthong.api_keys import key_text, keys
 from lienthong.bus import hub
+from lienthong.bus.gateway import app
 from lienthong.core import errors
 
 CODE = "000.00.00.H38-260115-0001"
@@ -222,3 +223,56 @@ async def test_a_database_that_is_away_is_never_a_false_401(caller, sqlite_hub: 
     assert int(answer.headers["retry-after"]) > 0
     assert (await caller.get("/health/ready")).status_code == 503
     assert (await caller.get("/health/live")).status_code == 200
+
+
+def _scope(key: str, *, path: str = "/v1/notes") -> dict:
+    headers = [(b"x-api-key", key.encode()), (b"content-type", b"application/json")]
+    return {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers, "client": ("192.0.2.7", 5000),
+    }  # fmt: skip
+
+
+async def test_a_request_that_is_cut_off_is_written_down(sqlite_hub: hub.Hub):
+    door = app.create_app(sqlite_hub, table=doors.Desk().table())
+    messages = [{"type": "http.request", "body": b'{"te', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        pass
+
+    await door(_scope((await builders.issue_key(sqlite_hub)).key), receive, send)
+    [row] = await doors.journal(sqlite_hub)
+    assert (row.outcome, row.bytes_in) == ("Client.BodyCutOff", 4)
+
+
+async def test_a_request_that_is_cancelled_is_written_down_once(sqlite_hub: hub.Hub):
+    desk = doors.Desk()
+    door = app.create_app(sqlite_hub, table=desk.table())
+    scope = _scope((await builders.issue_key(sqlite_hub)).key, path="/v1/slow")
+
+    async def receive():
+        return {"type": "http.request", "body": b'{"text":"a"}'}
+
+    async def send(message):
+        pass
+
+    running = asyncio.create_task(door(scope, receive, send))
+    await desk.started.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    [row] = await doors.journal(sqlite_hub)
+    assert (row.operation, row.outcome, row.status) == ("notes.slow", "cancelled", None)
+
+
+async def test_two_hundred_requests_at_once_leave_two_hundred_rows(sqlite_hub: hub.Hub):
+    issued = await builders.issue_key(sqlite_hub, limits=["120/minute"])
+    async with doors.client(sqlite_hub, desk=doors.Desk(), key=issued.key) as caller:
+        answers = await asyncio.gather(*(caller.get("/v1/notes") for _ in range(200)))
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(200), statuses.count(429)) == (120, 80)
+    rows = await doors.journal(sqlite_hub)
+    assert {row.request_id for row in rows} == {answer.headers["x-request-id"] for answer in answers}
+    assert len(rows) == 200

@@ -1,6 +1,6 @@
 """Dossier status push: take a dossier and its changes of status, and promise them to the national portal.
 
-Accepted in one transaction with the promise; delivered by `dossier_push`, at least once, in order for each dossier.
+Accepted in one transaction with the promise; `dossier_push` delivers, at least once, each dossier in order.
 """
 
 from __future__ import annotations
@@ -133,11 +133,8 @@ async def _replace(
     now: datetime,
 ) -> Sequence[str]:
     """Write new content; gives the targets that it was promised to."""
-    kept = dossier.model_copy(
-        update={
-            "received_at": dossier.received_at or row["received_at"],
-            "due_at": dossier.due_at or row["due_at"],
-        }
+    kept = _timed(
+        dossier, received_at=dossier.received_at or row["received_at"], due_at=dossier.due_at or row["due_at"]
     )
     sealed = dossier_rows.sealed(hub, kept)
     if sealed["digest"] == row["digest"]:
@@ -176,9 +173,7 @@ async def report(
             return _repeated(earlier, digest, row)
         _must_be_possible(change, row, now)
         moved = _moved(hub, row, change)
-        dossier = dossier_rows.record(hub, row).model_copy(
-            update={"received_at": moved["received_at"], "due_at": moved["due_at"]}
-        )
+        dossier = _timed(dossier_rows.record(hub, row), received_at=moved["received_at"], due_at=moved["due_at"])
         snapshot = await _snapshot(tx, dossier, {**row, **moved})
         step = records.ProgressStep(dossier_code=code, change=change)
         _must_fit(hub, snapshot, step)
@@ -302,6 +297,22 @@ def _must_be_possible(change: records.StatusChange, row: Mapping[str, Any], now:
                 ),
             )
         )
+
+
+def _timed(dossier: records.Dossier, *, received_at: datetime | None, due_at: datetime | None) -> records.Dossier:
+    """Put the times into a dossier; they come from different requests, and must agree all the same."""
+    problems = [
+        errors.FieldProblem(
+            name,
+            f"Thời điểm này ({moment.isoformat()}) trước ngày nộp hồ sơ ({dossier.submitted_at.isoformat()}).",
+            f"This moment ({moment.isoformat()}) is before submitted_at ({dossier.submitted_at.isoformat()}).",
+        )
+        for name, moment in (("received_at", received_at), ("due_at", due_at))
+        if moment is not None and moment < dossier.submitted_at
+    ]
+    if problems:
+        raise errors.InvalidRequest(problems=tuple(problems))
+    return dossier.model_copy(update={"received_at": received_at, "due_at": due_at})
 
 
 def _must_fit(hub: Hub, snapshot: records.DossierSnapshot, step: records.ProgressStep | None) -> None:

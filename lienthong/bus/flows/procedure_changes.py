@@ -15,7 +15,7 @@ from lienthong.core import records
 
 # The source's own numbers and times; a new number over there is no change of the procedure.
 _NOT_CONTENT = frozenset({"source_id", "source_created_at", "source_updated_at"})
-LONGEST_TEXT = 400
+LONGEST_TEXT = 1000
 _STATUS_VI = "Trạng thái"
 
 Content = dict[str, Any]

@@ -16,6 +16,8 @@ LONGEST_PAUSE_S = 5.0
 LONGEST_WAIT_S = 60.0
 # After so many failures in a row it is the source that fails, not the records.
 ROW_OF_FAILURES = 10
+# One refusal of the account may be a session that ran out twice; asking on and on may lock the account.
+ROW_OF_REFUSALS = 3
 
 
 class Silent(Exception):
@@ -33,6 +35,7 @@ class Line:
         self._source = source
         self._patience_s = patience_s
         self._failures_in_row = 0
+        self._refusals_in_row = 0
         self._last_success = time.monotonic()
 
     async def list_procedures(self) -> Sequence[records.ListedProcedure]:
@@ -58,13 +61,19 @@ class Line:
             try:
                 fetched = await self._source.get_procedure(listed)
             except errors.RemoteForbids as exc:
-                raise Silent(exc) from exc
+                self._refusals_in_row += 1
+                if self._refusals_in_row >= ROW_OF_REFUSALS:
+                    raise Silent(exc) from exc
+                if attempt >= TRIES:
+                    raise
+                await asyncio.sleep(_pause_s(attempt, exc))
+                continue
             except errors.RemoteError as exc:
                 if not exc.retry or not self._may_ask_again(attempt, exc):
                     raise
                 await asyncio.sleep(_pause_s(attempt, exc))
                 continue
-            self._failures_in_row = 0
+            self._failures_in_row = self._refusals_in_row = 0
             self._last_success = time.monotonic()
             return _checked(listed, fetched)
 

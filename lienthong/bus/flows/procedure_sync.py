@@ -53,6 +53,7 @@ class _Sync:
     batch: list[procedure_versions.Prepared] = field(default_factory=list)
     failures: list[sync_runs.Item] = field(default_factory=list)
     again: list[records.ListedProcedure] = field(default_factory=list)
+    silent: errors.HubError | None = None
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     done: int = 0
     total: int = 0
@@ -147,6 +148,11 @@ async def _carry_out(work: _Sync, *, accept_smaller: bool) -> sync_runs.Hold | N
     return found
 
 
+def _active(work: _Sync) -> set[str]:
+    source = work.run.source
+    return {code for code, held in work.known.items() if held.is_active and held.source == source}
+
+
 async def _read_known(work: _Sync) -> int | None:
     """Read codes and digests of what is held; gives the length of the last list that was taken whole."""
     async with work.hub.storage.reading() as conn:
@@ -155,25 +161,13 @@ async def _read_known(work: _Sync) -> int | None:
 
 
 async def _together(one: Coroutine[Any, Any, One], other: Coroutine[Any, Any, Other]) -> tuple[One, Other]:
-    """Do two things at a time; where one fails, the other is stopped and the failure raised as it was."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(one), group.create_task(other)
-    except* errors.HubError as failures:
-        failure = _first(failures)
-    else:
-        return first.result(), second.result()
-    raise failure
-
-
-def _first(group: BaseExceptionGroup[errors.HubError]) -> errors.HubError:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _active(work: _Sync) -> set[str]:
-    source = work.run.source
-    return {code for code, held in work.known.items() if held.is_active and held.source == source}
+    """Do two things at a time; both come to their end before the failure of either is raised."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
 
 
 async def _keep_lists(work: _Sync) -> None:
@@ -224,6 +218,7 @@ def _is_unchanged(work: _Sync, row: records.ListedProcedure) -> bool:
 
 
 async def _fetch(work: _Sync, wanted: Sequence[records.ListedProcedure], *, is_last: bool) -> None:
+    """Fetch several at a time; where the source falls silent, everybody stops and what has come is written."""
     queue = iter(wanted)
     workers = min(work.hub.settings.sync.concurrency, len(wanted))
     try:
@@ -231,20 +226,31 @@ async def _fetch(work: _Sync, wanted: Sequence[records.ListedProcedure], *, is_l
             for _ in range(workers):
                 group.create_task(_fetch_from(work, queue, is_last=is_last))
     except* errors.HubError as failures:
-        failure = _first(failures)
+        failure: errors.HubError | None = _first(failures)
     else:
-        return
-    raise failure
+        failure = work.silent
+        if failure is not None:
+            await _write(work)
+    if failure is not None:
+        raise failure
+
+
+def _first(group: BaseExceptionGroup[errors.HubError]) -> errors.HubError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _fetch_from(work: _Sync, queue: Iterator[records.ListedProcedure], *, is_last: bool) -> None:
     for row in queue:
+        if work.silent is not None:
+            return
         try:
             fetched = await work.line.get_procedure(row)
             known = work.known.get(row.code.strip())
             ready = procedure_versions.prepare(row, fetched, source=work.run.source, known=known)
         except procedure_source.Silent as silent:
-            raise silent.error from None
+            work.silent = silent.error
+            return
         except (errors.RemoteError, errors.MappingError) as exc:
             if exc.retry and not is_last:
                 work.again.append(row)

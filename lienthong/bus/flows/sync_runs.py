@@ -27,7 +27,7 @@ _i = tables.sync_items
 
 LONGEST_CODE = 60
 LEASE = "sync:procedures"
-LEASE_S = 20.0
+LEASE_S = 10.0
 # What was settled longer ago than this may have changed over there; the run is begun anew.
 RESUMABLE = timedelta(hours=12)
 # Outcome of a mark: many procedures to a row that were fetched and found unchanged, for a run that is resumed.

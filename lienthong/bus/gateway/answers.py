@@ -113,11 +113,12 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
 
 
 def known_errors() -> Sequence[type[errors.HubError]]:
-    """Give every kind of error that a caller may meet, for the public reference."""
+    """Give every kind of error that a caller may meet, by its code, for the public reference."""
     found: list[type[errors.HubError]] = []
     waiting = [errors.CallerError, errors.RemoteError, errors.MappingError, errors.HubFault]
     while waiting:
         kind = waiting.pop(0)
         found.append(kind)
         waiting += kind.__subclasses__()
-    return [kind for kind in found if kind.__module__.startswith("lienthong.")]
+    ours = [kind for kind in found if kind.__module__.startswith("lienthong.")]
+    return sorted(ours, key=lambda kind: kind.code)

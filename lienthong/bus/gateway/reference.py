@@ -148,7 +148,7 @@ def _fields(
         )
         for row in schema_fields.rows(schema, schemas, language=language)
     ]
-    return _table((words.field, words.term, words.kind, ""), lines)
+    return _table((words.field, words.term, words.kind, ""), lines, look="wide fields")
 
 
 def _breakable(name: str) -> str:
@@ -218,7 +218,7 @@ def _verb(method: str) -> str:
     return f'<b class="verb {method.lower()}">{method}</b>'
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, look: str = "wide") -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="{look}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
