@@ -334,29 +334,29 @@ def must(holds: bool, why: str) -> None:
         raise SystemExit(why)
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print, judge; ends with status 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less work, the same goals; within 50 s")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.part:
-        return run_part(*wanted.part)
+        run_part(*wanted.part)
+        return
     count, rounds, plain = (2_400, 1, 200) if wanted.quick else (10_000, 3, 600)
     measured = figures_of(count, rounds, plain)
     judge(measured, count)
 
 
-def run_part(name: str, *arguments: str) -> int:
+def run_part(name: str, *arguments: str) -> None:
     """Run one part; its last line is JSON."""
     import uvloop
 
     if name == "send_plain":
         send_plain(int(arguments[0]))
-        return 0
+        return
     parts: dict[str, Any] = {"fill": fill, "empty": empty, "ready": ready, "await": await_empty}
     uvloop.run(parts[name](*(int(value) for value in arguments)))
-    return 0
 
 
 def figures_of(count: int, rounds: int, plain: int) -> dict[str, list[dict[str, float]]]:
@@ -402,4 +402,4 @@ def judge(measured: dict[str, list[dict[str, float]]], count: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

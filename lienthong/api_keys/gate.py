@@ -10,15 +10,6 @@ from lienthong.api_keys import key_text, keys, limits, lookup
 from lienthong.core import errors
 
 
-class CapacityReduced(errors.HubFault):
-    """The hub counts limits at reduced capacity for the moment and cannot take this request; try again."""
-
-    status = 503
-    code = "Server.Hub.CapacityReduced"
-    vi = "Trục đang đếm hạn mức ở công suất giảm nên chưa nhận được yêu cầu này; hãy gọi lại sau."
-    retry = True
-
-
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A request that may pass: who calls, and how the limits stand."""
@@ -95,7 +86,7 @@ def _over(caller: keys.Caller, decision: limits.Decision) -> NoReturn:
         "decision": decision,
     }
     if decision.reduced:
-        raise CapacityReduced(**facts)
+        raise errors.CapacityReduced(**facts)
     spent = [policy for policy in decision.policies if policy.name in decision.violated]
     said = ", ".join(f"{policy.quota}/{policy.name}" for policy in spent)
     raise errors.LimitExceeded(

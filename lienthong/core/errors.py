@@ -3,7 +3,10 @@
     HubError
     ├── CallerError              the caller must change something
     │   ├── InvalidRequest       400  which fields, and why
-    │   │   └── BodyTooLarge     413
+    │   │   ├── BodyTooLarge     413
+    │   │   ├── BodyTooSlow      408
+    │   │   ├── BodyCutOff       400
+    │   │   └── UnsupportedMedia 415
     │   ├── KeyRejected          401  unknown, expired and revoked are told apart only in the journal
     │   ├── NotGranted           403
     │   ├── NotFound             404
@@ -23,6 +26,7 @@
     └── HubFault                 our own defect or our own machines
         ├── Misconfigured        500  stops the start
         ├── StorageUnavailable   503  retry
+        ├── CapacityReduced      503  retry: limits are counted at reduced capacity
         └── InternalFault        500  a defect; the request id finds it in the log
 
 The docstring's first line of a class is its English sentence, `vi` the same in Vietnamese. Facts travel as
@@ -116,6 +120,31 @@ class BodyTooLarge(InvalidRequest):
     status = 413
     code = "Client.BodyTooLarge"
     vi = "Nội dung yêu cầu lớn hơn mức hệ thống tiếp nhận."
+
+
+class UnsupportedMedia(InvalidRequest):
+    """The body must be JSON in UTF-8: Content-Type: application/json."""
+
+    status = 415
+    code = "Client.UnsupportedMedia"
+    vi = "Nội dung phải là JSON mã hoá UTF-8: Content-Type: application/json."
+
+
+class BodyTooSlow(InvalidRequest):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "Client.BodyTooSlow"
+    vi = "Nội dung yêu cầu không đến kịp trong thời gian cho phép."
+    retry = True
+
+
+class BodyCutOff(InvalidRequest):
+    """The connection ended before the whole body had arrived."""
+
+    code = "Client.BodyCutOff"
+    vi = "Kết nối bị ngắt trước khi nhận đủ nội dung yêu cầu."
+    retry = True
 
 
 class KeyRejected(CallerError):
@@ -277,6 +306,15 @@ class StorageUnavailable(HubFault):
     status = 503
     code = "Server.Hub.Storage"
     vi = "Kho dữ liệu của trục không trả lời; chưa có gì thay đổi, hãy thử lại."
+    retry = True
+
+
+class CapacityReduced(HubFault):
+    """The hub counts limits at reduced capacity for the moment and cannot take this request; try again."""
+
+    status = 503
+    code = "Server.Hub.CapacityReduced"
+    vi = "Trục đang đếm hạn mức ở công suất giảm nên chưa nhận được yêu cầu này; hãy gọi lại sau."
     retry = True
 
 

@@ -1,4 +1,4 @@
-"""Communes come from the operator's own files: all or nothing, bad rows named, the same file twice is one import."""
+"""Communes come from the operator's own files: all or nothing, bad rows named, the same file twice is one."""
 
 from __future__ import annotations
 

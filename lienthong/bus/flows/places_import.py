@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,8 @@ from lienthong.mappings import places
 
 if TYPE_CHECKING:
     from lienthong.bus.hub import Hub
+
+Row = TypeVar("Row")
 
 _p = tables.places
 _c = tables.place_changes
@@ -37,15 +40,21 @@ async def run(hub: Hub, *, communes: Path | None = None, changes: Path | None = 
     A bad row is left out and named. Raises InvalidRequest where a file is not there, has other columns, or is bad
     as a whole; then nothing is changed.
     """
-    taken, bad_communes = _read(communes, places.read_communes) if communes else ([], [])
-    moved, bad_changes = _read(changes, places.read_commune_changes) if changes else ([], [])
+    taken: list[places.Commune] = []
+    moved: list[places.CommuneChange] = []
+    bad: list[places.BadRow] = []
+    if communes:
+        taken, bad = _read(communes, places.read_communes)
+    if changes:
+        moved, more = _read(changes, places.read_commune_changes)
+        bad = [*bad, *more]
     removed = 0
     async with hub.storage.transaction() as tx:
         if communes:
             removed += await _replace(tx, _p, [_commune_row(commune) for commune in taken])
         if changes:
             removed += await _replace(tx, _c, [row for change in moved for row in _change_rows(change)])
-    return Imported(len(taken), len(moved), removed, (*bad_communes, *bad_changes))
+    return Imported(len(taken), len(moved), removed, tuple(bad))
 
 
 async def find_commune(hub: Hub, code: str) -> places.Commune | None:
@@ -65,7 +74,9 @@ async def successors(hub: Hub, old_code: str) -> tuple[places.Commune, ...]:
     return tuple(places.Commune(row["code"], row["name"], row["kind"], row["province_code"]) for row in found)
 
 
-def _read(path: Path, reader: Any) -> tuple[list[Any], list[places.BadRow]]:
+def _read(
+    path: Path, reader: Callable[[Path], Iterator[Row | places.BadRow]]
+) -> tuple[list[Row], list[places.BadRow]]:
     try:
         rows = list(reader(path))
     except OSError as exc:

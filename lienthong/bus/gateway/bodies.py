@@ -17,31 +17,6 @@ _LONGEST_INTEGER = 18  # digits: fits 64 bits whatever the sign
 _LONGEST_NUMBER = 40
 
 
-class UnsupportedMedia(errors.InvalidRequest):
-    """The body must be JSON in UTF-8: Content-Type: application/json."""
-
-    status = 415
-    code = "Client.UnsupportedMedia"
-    vi = "Nội dung phải là JSON mã hoá UTF-8: Content-Type: application/json."
-
-
-class BodyTooSlow(errors.InvalidRequest):
-    """The body did not arrive in time."""
-
-    status = 408
-    code = "Client.BodyTooSlow"
-    vi = "Nội dung yêu cầu không đến kịp trong thời gian cho phép."
-    retry = True
-
-
-class BodyCutOff(errors.InvalidRequest):
-    """The connection ended before the whole body had arrived."""
-
-    code = "Client.BodyCutOff"
-    vi = "Kết nối bị ngắt trước khi nhận đủ nội dung yêu cầu."
-    retry = True
-
-
 async def read(receive: Receive, headers: Mapping[bytes, bytes], limits: settings.Gateway) -> bytes:
     """Take the whole body in. Raises BodyTooLarge, BodyTooSlow, BodyCutOff or UnsupportedMedia."""
     _check_kind(headers)
@@ -52,7 +27,7 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limits: setting
         async with asyncio.timeout(limits.body_timeout_s):
             return await _read(receive, limits.body_limit_bytes)
     except TimeoutError:
-        raise BodyTooSlow(
+        raise errors.BodyTooSlow(
             f"The body did not arrive within {limits.body_timeout_s:g} seconds.",
             detail_vi=f"Nội dung yêu cầu không đến đủ trong {limits.body_timeout_s:g} giây.",
         ) from None
@@ -64,7 +39,7 @@ async def _read(receive: Receive, limit_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise BodyCutOff(bytes_in=size)
+            raise errors.BodyCutOff(bytes_in=size)
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit_bytes:
@@ -83,14 +58,14 @@ def _too_large(limit_bytes: int) -> NoReturn:
 
 def _check_kind(headers: Mapping[bytes, bytes]) -> None:
     if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-        raise UnsupportedMedia(
+        raise errors.UnsupportedMedia(
             "A compressed body is not accepted; send it without Content-Encoding.",
             detail_vi="Không nhận nội dung nén; hãy gửi không có Content-Encoding.",
         )
     kind, *parameters = headers.get(b"content-type", b"").decode("latin-1").lower().split(";")
     charset = [part.strip().removeprefix("charset=").strip('"') for part in parameters if part.strip()]
     if kind.strip() != "application/json" or any(name not in ("utf-8", "utf8") for name in charset):
-        raise UnsupportedMedia()
+        raise errors.UnsupportedMedia()
 
 
 def parse(raw: bytes, *, depth_limit: int) -> Any:
