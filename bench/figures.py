@@ -59,6 +59,13 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], *, until: float) -> No
     raise SystemExit("the sandbox did not start in time")
 
 
+def put(url: str, body: Any) -> None:
+    """Change something at a control route of the sandbox."""
+    request = urllib.request.Request(url, orjson.dumps(body), {"Content-Type": "application/json"}, method="PUT")
+    with urllib.request.urlopen(request, timeout=60):
+        pass
+
+
 def child(program: str, *arguments: str) -> dict[str, Any]:
     """Run a part of a benchmark in a fresh process; it prints one line of JSON."""
     done = subprocess.run(

@@ -200,7 +200,7 @@ async def resume(store: Any) -> None:
     from lienthong.core import clock
 
     async with store.transaction() as tx:
-        await targets.put(tx, store, targets.Target("dvcqg_adapter"), now=clock.utc_now())
+        await targets.put(tx, store, targets.Target("dvcqg_adapter"), now=clock.now())
 
 
 async def ready() -> None:

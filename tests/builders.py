@@ -37,7 +37,7 @@ async def running_hub(
     *,
     database_url: str = "",
     redis_url: str = "",
-    now: clock.Clock = clock.utc_now,
+    now: clock.Clock = clock.now,
     **sections: object,
 ) -> AsyncIterator[hub.Hub]:
     """Open a hub with all its tables in an empty database."""

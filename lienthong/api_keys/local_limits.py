@@ -180,7 +180,7 @@ class LocalLimiter:
             try:
                 await self.save()
                 if rounds % _SWEEP_EVERY == 0:
-                    self.sweep(clock.utc_now())
+                    self.sweep(clock.now())
             except errors.StorageUnavailable:
                 _log.warning("limit counts cannot be saved; they are kept in memory until they can")
 

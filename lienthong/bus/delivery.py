@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from lienthong.bus import events, leases, outbox, targets
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, records, settings
+from lienthong.core import errors, journal, records, settings
 
 _log = logging.getLogger("lienthong.delivery")
 
@@ -138,6 +138,7 @@ class _Drive:
     async def attempt(self, message: outbox.Claimed) -> outbox.Settlement:
         started_at, begun = self.hub.now(), time.perf_counter()
         failure: errors.HubError | None = None
+        journal.about.set(journal.About(message.request_id, message.lane))
         try:
             await self.handlers[message.operation](self.hub, message)
         except errors.HubError as exc:

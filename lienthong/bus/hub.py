@@ -7,13 +7,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from lienthong.connectors import http, registry, roles
-from lienthong.core import clock, crypto, errors, journal, settings, storage, working_days
+from lienthong.core import clock, crypto, errors, journal, migrations, settings, storage, working_days
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Hub:
     journal: journal.Journal
     calendar: working_days.Calendar
     systems: Mapping[str, roles.Connector]
-    now: clock.Clock = clock.utc_now
+    now: clock.Clock = clock.now
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}")
     # Called with the name of a target as soon as a message for it is committed.
     on_message: list[Callable[[str], None]] = field(default_factory=list)
@@ -55,31 +55,25 @@ class Hub:
 async def opened(
     chosen: settings.Settings,
     *,
-    now: clock.Clock = clock.utc_now,
+    now: clock.Clock = clock.now,
     transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
 ) -> AsyncIterator[Hub]:
     """Open storage, vault and every enabled connector; close them in the end with the journal written.
 
     `transports` puts another transport under a connector, by contract name (for tests).
     """
-    chosen.home.mkdir(parents=True, exist_ok=True)
+    _make_home(chosen.home)
     store = storage.Storage(chosen.database_url)
     book = journal.Journal(store)
     systems: dict[str, roles.Connector] = {}
     try:
-        vault = crypto.Vault.from_master(_master(chosen))
+        vault = crypto.Vault.from_master(_master(chosen, create=not await migrations.is_begun(store)))
         calendar = working_days.load(chosen.holidays)
         for name, section in sorted(chosen.systems.items()):
+            registry.check_names(name, section)
             if not _is_enabled(section):
                 continue
-            systems[name] = registry.open_connector(
-                name,
-                section,
-                agency_code=chosen.agency.code,
-                on_exchange=lambda exchange: book.write(_as_row(exchange)),
-                clock=now,
-                transport=(transports or {}).get(name),
-            )
+            systems[name] = _open(name, section, chosen, book, now, (transports or {}).get(name))
         yield Hub(chosen, store, vault, book, calendar, systems, now)
     finally:
         for connector in systems.values():
@@ -90,6 +84,31 @@ async def opened(
             await store.close()
 
 
+def _open(
+    name: str,
+    section: Mapping[str, Any],
+    chosen: settings.Settings,
+    book: journal.Journal,
+    now: clock.Clock,
+    transport: httpx.AsyncBaseTransport | None,
+) -> roles.Connector:
+    """Open one connector; what is wrong with its settings is said with the name of its section."""
+    try:
+        return registry.open_connector(
+            name,
+            section,
+            agency_code=chosen.agency.code,
+            on_exchange=lambda exchange: book.write(_as_row(exchange)),
+            clock=now,
+            transport=transport,
+        )
+    except errors.Misconfigured as exc:
+        where = f"LIENTHONG_SYSTEMS__{name.upper()}"
+        raise errors.Misconfigured(
+            f"{where}: {exc.detail('en')}", detail_vi=f"{where}: {exc.detail('vi')}", **exc.facts
+        ) from exc
+
+
 def _is_enabled(section: Mapping[str, Any]) -> bool:
     """Whether a system is to be used: as set, or where nothing is set, when it has an address."""
     said = section.get("enabled")
@@ -98,10 +117,21 @@ def _is_enabled(section: Mapping[str, Any]) -> bool:
     return str(said).strip().lower() in ("true", "1", "yes", "on")
 
 
-def _master(chosen: settings.Settings) -> bytes:
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise errors.Misconfigured(
+            f"LIENTHONG_HOME cannot be made: {home} ({exc.strerror})",
+            detail_vi=f"Không tạo được thư mục LIENTHONG_HOME: {home} ({exc.strerror}).",
+        ) from exc
+
+
+def _master(chosen: settings.Settings, *, create: bool) -> bytes:
+    """Read the master key. A new one is made for an empty database only: it would open nothing of an old one."""
     given = chosen.keys.master_key
     if given is None:
-        return crypto.load_or_create_master(chosen.home / "keys" / "master.key", create=True)
+        return crypto.load_or_create_master(chosen.home / "keys" / "master.key", create=create)
     try:
         return bytes.fromhex(given.get_secret_value())
     except ValueError as exc:
@@ -112,11 +142,13 @@ def _master(chosen: settings.Settings) -> bytes:
 
 
 def _as_row(exchange: http.Exchange) -> journal.Exchange:
-    started: datetime = exchange.started_at
+    """Turn what a connector tells of one call into a row of the book."""
+    about = journal.about.get()
     return journal.Exchange(
-        at=started,
+        at=exchange.started_at,
         direction="out",
-        request_id=exchange.message_id or clock.new_id(),
+        request_id=about.request_id if about else clock.new_id(),
+        dossier_code=about.dossier_code if about else None,
         message_id=exchange.message_id,
         system=exchange.system,
         operation=exchange.operation,

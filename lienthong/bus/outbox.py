@@ -45,6 +45,7 @@ class Claimed:
     attempts: int
     waiting_since: datetime
     first_of_lane: bool
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ async def claim(
             _m.c.attempts,
             _m.c.waiting_since,
             _m.c.first_of_lane,
+            _m.c.request_id,
         )
     )
     async with store.transaction() as tx:

@@ -45,6 +45,7 @@ def make_app(chosen: settings.Settings) -> Celery:
         task_acks_late=False,  # the outbox holds the work; a lost task is made up for by the next tick
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a broker that is away for a night must not end the worker
         broker_transport_options={"socket_keepalive": True, "visibility_timeout": 3600},
         worker_hijack_root_logger=False,
         timezone="Asia/Ho_Chi_Minh",

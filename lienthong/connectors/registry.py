@@ -53,6 +53,19 @@ def open_connector(
     return entry.connector(_settings(name, entry, section), around)
 
 
+def check_names(name: str, section: Mapping[str, Any]) -> None:
+    """Stop the start where a section names a contract or a setting that does not exist, enabled or not."""
+    entry = _entry(name)
+    unknown = sorted(set(section) - set(entry.settings.model_fields))
+    if unknown:
+        setting = f"LIENTHONG_SYSTEMS__{name.upper()}__{unknown[0].upper()}"
+        raise errors.Misconfigured(
+            f"{setting} is not a setting of the system {name}",
+            detail_vi=f"{setting} không phải là tên cấu hình của hệ thống {name}.",
+            contract=name,
+        )
+
+
 def _entry(name: str) -> Entry:
     try:
         return CONNECTORS[name]

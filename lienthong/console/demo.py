@@ -23,7 +23,7 @@ def run() -> None:
     key = _key(chosen)
     hub = f"http://{chosen.gateway.host}:{chosen.gateway.port}"
     sandbox = f"http://127.0.0.1:{chosen.sandbox.port}"
-    code = f"H38.15-{clock.utc_now():%y%m%d}-{int(time.time()) % 10_000:04d}"
+    code = f"H38.15-{clock.now():%y%m%d}-{int(time.time()) % 10_000:04d}"
     found = _call(hub, "GET", "/v1/procedures?" + urllib.parse.urlencode({"q": "dang ky khai sinh"}), key)
     _say(
         "Tìm thủ tục “dang ky khai sinh” / search",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,13 +98,8 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
             timeout_graceful_shutdown=10,
         )
     )
-    serving = asyncio.create_task(server.serve(), name="gateway")
-    while not server.started:
-        if serving.done():
-            raise errors.Misconfigured(
-                f"cannot listen on {place.host}:{place.port}; is another hub running?",
-                detail_vi=f"Không mở được {place.host}:{place.port}; có trục khác đang chạy không?",
-            )
+    serving = asyncio.create_task(server.serve(sockets=[_listening(place)]), name="gateway")
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it by a flag only
         await asyncio.sleep(0.01)
     if ready is not None:
         await ready(hub)
@@ -112,6 +108,17 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
     server.should_exit = True
     await serving
     waiting.cancel()
+
+
+def _listening(place: settings.Gateway) -> socket.socket:
+    """Open the gateway's door; raises Misconfigured where somebody else stands in it."""
+    try:
+        return socket.create_server((place.host, place.port), backlog=2048)
+    except OSError as exc:
+        raise errors.Misconfigured(
+            f"cannot listen on {place.host}:{place.port} ({exc.strerror}); is another hub running?",
+            detail_vi=f"Không mở được {place.host}:{place.port} ({exc.strerror}); có trục khác đang chạy không?",
+        ) from exc
 
 
 async def _gauges(hub: hubs.Hub) -> list[figures.Gauge]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -13,9 +13,9 @@ VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 Clock = Callable[[], datetime]
 
 
-def utc_now() -> datetime:
-    """Read the clock: the present moment in UTC."""
-    return datetime.now(UTC)
+def now() -> datetime:
+    """Read the clock: the present moment, in Vietnam time as everybody here reads it."""
+    return datetime.now(VIETNAM)
 
 
 def new_id(now_ms: int | None = None) -> str:

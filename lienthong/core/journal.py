@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -54,6 +55,18 @@ class Exchange:
 
 # Not dataclasses.asdict, which copies every value: a busy hub writes thousands of rows a second.
 _COLUMNS = tuple(field.name for field in fields(Exchange))
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an outgoing call is made for: the request that asked for it, and the dossier that it concerns."""
+
+    request_id: str
+    dossier_code: str | None = None
+
+
+# Set around the work on one message; a call made inside knows by it what it is made for.
+about: ContextVar[About | None] = ContextVar("about", default=None)
 
 
 class Journal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,8 @@ from lienthong.core import errors
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 20.0
 _RETRY_SQLSTATES = {"40001", "40P01"}  # serialisation failure, deadlock: the transaction may simply be repeated
 
 
@@ -31,11 +33,17 @@ class Storage:
         self.is_sqlite = url.startswith("sqlite")
         self._write_lock = asyncio.Lock()
         if self.is_sqlite:
+            _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
             self._reader = _sqlite_engine(url, size=4)
         else:
             self._writer = self._reader = create_async_engine(
-                _async_url(url), pool_size=8, max_overflow=8, pool_timeout=10, pool_pre_ping=False
+                _async_url(url),
+                pool_size=8,
+                max_overflow=8,
+                pool_timeout=10,
+                # A server that hangs must not hold a caller: better an honest 503.
+                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
             )
 
     @asynccontextmanager
@@ -46,22 +54,22 @@ class Storage:
         StorageUnavailable where the database does not answer.
         """
         if not self.is_sqlite:
-            async with _named_failures(), self._writer.begin() as tx:
+            async with named_failures(), self._writer.begin() as tx:
                 yield tx
             return
-        async with self._write_lock, _named_failures(), self._writer.connect() as tx:
+        async with self._write_lock, named_failures(), self._writer.connect() as tx:
             await tx.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield tx
             except BaseException:
-                await asyncio.shield(_roll_back(tx))
+                await _to_its_end(_roll_back(tx))
                 raise
-            await asyncio.shield(tx.exec_driver_sql("COMMIT"))
+            await _to_its_end(tx.exec_driver_sql("COMMIT"))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection for reading only."""
-        async with _named_failures(), self._reader.connect() as conn:
+        async with named_failures(), self._reader.connect() as conn:
             yield conn
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -107,6 +115,18 @@ def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row._mapping.items()}
 
 
+async def _to_its_end(ending: Coroutine[Any, Any, Any]) -> None:
+    """End a transaction before a cancellation goes on: a late COMMIT would meet the next writer's transaction."""
+    task, cancelled = asyncio.ensure_future(ending), None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+
+
 async def _roll_back(tx: AsyncConnection) -> None:
     """Undo a transaction; where the connection was cut in mid-statement, close it, which undoes it too."""
     try:
@@ -125,6 +145,13 @@ def _async_url(url: str) -> str:
 def sqlite_url(path: Path) -> str:
     """Give the URL of an embedded database file."""
     return f"sqlite+aiosqlite:///{path}"
+
+
+def _make_private(url: str) -> None:
+    """Create the database file so that only its owner can read it; what SQLite puts beside it follows."""
+    path = Path(url.partition(":///")[2])
+    if path.name and path.parent.is_dir():
+        path.touch(mode=0o600)
 
 
 def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
@@ -156,13 +183,13 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
 
 
 @asynccontextmanager
-async def _named_failures() -> AsyncIterator[None]:
+async def named_failures() -> AsyncIterator[None]:
     """Turn the driver's "cannot reach the database" into our own word for it; leave the rest as it is."""
     try:
         yield
     except IntegrityError:
         raise
-    except (OperationalError, InterfaceError, TimeoutError, sa.exc.TimeoutError, ConnectionError) as exc:
+    except (OperationalError, InterfaceError, TimeoutError, sa.exc.TimeoutError, OSError) as exc:
         raise errors.StorageUnavailable(reason=type(exc).__name__) from exc
     except DBAPIError as exc:
         if exc.connection_invalidated:

@@ -60,7 +60,8 @@ async def check_redis(hub: Hub) -> records.CheckResult:
 async def _check_system(hub: Hub, name: str) -> list[records.CheckResult]:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
-            return list(await hub.systems[name].check())
+            lines = await hub.systems[name].check()
+            return [line.model_copy(update={"name": f"{name}: {line.name}"}) for line in lines]
     except errors.HubError as exc:
         return [records.CheckResult(name=name, ok=False, vi=exc.detail("vi"), en=exc.detail("en"))]
     except TimeoutError:

@@ -1,8 +1,9 @@
-"""What the documents say of the program is true: settings, commands, error codes, links, and the files of docker/."""
+"""What the documents say of the program is true: settings, commands, error codes, links, docker/."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -157,7 +158,8 @@ def command_named(words: str) -> bool:
             next(parts, None)
             continue
         if not hasattr(group, "commands"):
-            return True
+            options = {option for param in group.params for option in param.opts}
+            return {part for part in words.split() if part.startswith("--")} <= options | {"--config"}
         if word not in group.commands:
             return False
         group = group.commands[word]
@@ -178,7 +180,8 @@ def table_commands(page: str) -> list[str]:
 
 def test_both_readmes_name_the_same_commands() -> None:
     first, second = (table_commands(text(page)) for page in READMES)
-    assert first and first == second
+    assert first
+    assert first == second
 
 
 def test_the_readmes_name_every_command() -> None:
@@ -235,6 +238,23 @@ def test_pictures_are_there() -> None:
             assert (ROOT / next(filter(None, place))).exists()
 
 
+def test_every_library_is_named_with_its_reason() -> None:
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    page = text(ROOT / "docs" / "decisions" / "0007-dependencies.md")
+    assert [name for name in wanted if f"`{name.partition('[')[0]}`" not in page] == []
+
+
+def test_every_decision_is_listed() -> None:
+    index = text(ROOT / "docs" / "README.md")
+    assert [
+        path.name for path in ROOT.glob("docs/decisions/*.md") if f"(decisions/{path.name})" not in index
+    ] == []
+
+
 def rewrite() -> None:
     """Write the settings table anew; what stands in Vietnamese is kept."""
     page = text(RUNNING)
@@ -243,7 +263,8 @@ def rewrite() -> None:
         f"| `{name}` | {f'`{default}`' if default else ''} | {kept.get(name, '')} | {meaning.replace('|', '·')} |"
         for name, default, meaning in sections(settings.Settings)
     )
-    table = f"<!-- settings -->\n| Tên | Mặc định | Nghĩa | In English |\n|---|---|---|---|\n{rows}\n<!-- /settings -->"
+    head = "| Tên | Mặc định | Nghĩa | In English |\n|---|---|---|---|"
+    table = f"<!-- settings -->\n{head}\n{rows}\n<!-- /settings -->"
     done = re.sub(r"<!-- settings -->.*<!-- /settings -->", lambda _: table, page, flags=re.DOTALL)
     RUNNING.write_text(done, encoding="utf-8")
 

@@ -34,7 +34,7 @@ REGISTRIES = re.compile(
             ("rubygems", "org"),
         )
     )
-    + r"|--(?:extra-)?index-url[= ]+\w+://|\bindex-url\s*=\s*\w+://|\w+://[^\s/]+/(?:[^\s/]+/)*simple/?(?:\s|$)"
+    + r"|--(?:extra-)?index-url[= ]+\w+://|\bindex-url\s*=\s*\w+://|://[^\s/]+/(?:[^\s/]+/)*simple/?(?:\s|$)"
 )
 MACHINE_PATHS = re.compile(r"(?<![\w.}~-])/(?:work|root|home|Users)/\w")
 KEYS = re.compile(r"\blt_(?:live|test)_[0-9A-Za-z]{49}\b")
@@ -115,7 +115,7 @@ def digest(path: Path) -> str:
 def test_what_must_not_be_committed_would_be_found() -> None:
     host = ".".join(("files", "pythonhosted", "org"))
     assert REGISTRIES.search(f"https://{host}/packages/x.whl")
-    assert REGISTRIES.search("--index-url https://mirror.example.vn/")
+    assert REGISTRIES.search("--index-" + "url https://mirror.example.vn/")
     assert not REGISTRIES.search("uv pip compile --no-emit-index-url --no-header")
     assert MACHINE_PATHS.search("cd /" + "work/main")
     assert not MACHINE_PATHS.search("https://vi-du.vn/home/x and ./work/x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -115,6 +116,11 @@ async def test_one_that_waits_for_its_turn_may_be_cancelled(store: storage.Stora
         await asyncio.gather(task, return_exceptions=True)
         await put(tx, "a")
     assert await names(store) == ["a"]
+
+
+async def test_only_its_owner_may_read_the_database(store: storage.Storage) -> None:
+    files = list(Path(str(store.engine.url.database)).parent.glob("hub.db*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 async def test_a_folder_that_is_not_there_is_storage_unavailable(tmp_path: Path) -> None:

@@ -96,10 +96,30 @@ def view(hub: Hub, row: Mapping[str, Any]) -> dossier_views.DossierView:
     )
 
 
+# What another organisation may know of a dossier; everything else may tell of a person.
+_PUBLIC = frozenset(
+    {
+        "code",
+        "procedure_code",
+        "channel",
+        "submitted_at",
+        "received_at",
+        "due_at",
+        "agency",
+        "unit",
+        "return_by",
+        "submitted_on",
+        "online_payment",
+        "fees",
+    }
+)
+
+
 def hidden(shown: dossier_views.DossierView) -> dossier_views.DossierView:
-    """Take personal data out of a view: who is asked for is not the asker's business."""
-    applicant = records.Applicant(kind=shown.dossier.applicant.kind, name="***")
-    dossier = shown.dossier.model_copy(
-        update={"applicant": applicant, "summary": "***", "note": "", "other_information": "", "components": ()}
+    """Take personal data out of a view: only what is named above stays."""
+    dossier = records.Dossier(
+        **{name: getattr(shown.dossier, name) for name in _PUBLIC},
+        applicant=records.Applicant(kind=shown.dossier.applicant.kind, name="***"),
+        summary="***",
     )
     return shown.model_copy(update={"dossier": dossier, "personal_data_hidden": True})

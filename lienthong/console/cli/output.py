@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lienthong.core import clock, errors
 
@@ -23,10 +24,16 @@ def as_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
 
 
-def shown(value: Any) -> str:
-    """Write one value as a person reads it: times in Vietnam, nothing as a dash."""
+def shown(value: Any) -> Text:
+    """Write one value as a person reads it: times in Vietnam, nothing as a dash, brackets as they are."""
+    return Text(_words(value))
+
+
+def _words(value: Any) -> str:
     if value is None or value == "":
         return "–"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
     if isinstance(value, datetime):
         return value.astimezone(clock.VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
     if isinstance(value, date):
@@ -64,9 +71,9 @@ def facts(title: str, pairs: Mapping[str, Any]) -> None:
 
 def failure(exc: errors.HubError) -> None:
     """Say on standard error what went wrong, Vietnamese first."""
-    problems.print(f"[bold red]Lỗi[/bold red] {exc.code}: {exc.detail('vi')}", highlight=False)
+    problems.print(Text("Lỗi ", "bold red") + Text(f"{exc.code}: {exc.detail('vi')}"))
     for problem in exc.problems:
-        problems.print(f"  • {problem.field}: {problem.vi}", highlight=False)
-    problems.print(f"[dim]{exc.detail('en')}[/dim]", highlight=False)
+        problems.print(Text(f"  • {problem.field}: {problem.vi}"))
+    problems.print(Text(exc.detail("en"), "dim"))
     for problem in exc.problems:
-        problems.print(f"[dim]  • {problem.field}: {problem.en}[/dim]", highlight=False)
+        problems.print(Text(f"  • {problem.field}: {problem.en}", "dim"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,7 +87,12 @@ def import_places(
     from lienthong.bus.flows import places_import
 
     report = context.run(lambda hub: places_import.run(hub, communes=communes, changes=changes))
+    found = asdict(report)
     if json:
-        output.as_json(report.as_json())
-    else:
-        output.facts("Nạp đơn vị hành chính / places", report.as_json())
+        output.as_json(found)
+        return
+    bad = found.pop("bad")
+    names = {"communes": "Xã, phường", "changes": "Dòng chuyển đổi", "removed": "Đã bỏ"}
+    output.facts("Nạp đơn vị hành chính / places", {names[name]: value for name, value in found.items()})
+    if bad:
+        output.table("Dòng bị bỏ qua / rows left out", {name: name for name in bad[0]}, bad)

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from lienthong.core import errors, storage
 
@@ -34,11 +34,17 @@ async def upgrade(store: storage.Storage) -> str:
     """Bring the database forward to the newest migration; returns its name."""
     # Held to the end of the transaction, so that a second process waits and then finds nothing to do.
     lock = "BEGIN IMMEDIATE" if store.is_sqlite else f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
-    async with store.engine.connect() as conn:
+    async with storage.named_failures(), store.engine.connect() as conn:
         await conn.exec_driver_sql(lock)
         await conn.run_sync(lambda sync: command.upgrade(config(sync), "head"))
         await (conn.exec_driver_sql("COMMIT") if store.is_sqlite else conn.commit())
     return head()
+
+
+async def is_begun(store: storage.Storage) -> bool:
+    """Whether the database holds anything of ours yet."""
+    async with store.reading() as conn:
+        return await conn.run_sync(lambda sync: inspect(sync).has_table("api_keys"))
 
 
 async def must_be_current(store: storage.Storage) -> None:
