@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -214,4 +213,4 @@ def _need_redis(chosen: settings.Settings) -> None:
             detail_vi="worker và beat thuộc cỡ đầy đủ: hãy đặt LIENTHONG_REDIS__URL và LIENTHONG_DATABASE__URL.",
         )
     if chosen.database_url.startswith("sqlite"):
-        print("cảnh báo: cỡ đầy đủ cần PostgreSQL / warning: the full size needs PostgreSQL", file=sys.stderr)
+        _log.warning("the full size needs PostgreSQL: several processes would queue for one SQLite file")

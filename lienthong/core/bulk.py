@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.core import storage
+from lienthong.core import storage, tables
 
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -26,7 +27,7 @@ async def insert(
         await tx.execute(statement.on_conflict_do_nothing() if keep_old else statement, list(rows))
         return
     names = tuple(rows[0])
-    await tx.execute(_insert_text(table, names, keep_old), _columns(names, rows))
+    await tx.execute(_insert_text(table, names, keep_old), _columns(table, names, rows))
 
 
 async def update(
@@ -51,18 +52,24 @@ async def update(
         held = {f"w_{name}": value for name, value in only_where.items()}
         await tx.execute(statement, [{**{f"b_{name}": row[name] for name in names}, **held} for row in rows])
         return
-    values = _columns(names, rows) | {f"w_{name}": value for name, value in only_where.items()}
+    values = _columns(table, names, rows) | {f"w_{name}": value for name, value in only_where.items()}
     await tx.execute(_update_text(table, names, key, tuple(only_where)), values)
 
 
-def _columns(names: Sequence[str], rows: Rows) -> dict[str, list[Any]]:
-    return {f"b_{name}": [row[name] for row in rows] for name in names}
+def _columns(table: sa.Table, names: Sequence[str], rows: Rows) -> dict[str, list[Any]]:
+    """Turn rows into one array for each column; a moment without a zone is refused as everywhere else."""
+    arrays: dict[str, list[Any]] = {}
+    for name in names:
+        kind, values = table.c[name].type, [row[name] for row in rows]
+        if isinstance(kind, tables.UtcTime):
+            values = [kind.process_bind_param(value, _DIALECT) for value in values]
+        arrays[f"b_{name}"] = values
+    return arrays
 
 
 def _source(table: sa.Table, names: Sequence[str]) -> str:
     """Name the arrays that hold one column each, with their types."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    typed = (f"CAST(:b_{name} AS {table.c[name].type.compile(dialect=dialect)}[])" for name in names)
+    typed = (f"CAST(:b_{name} AS {table.c[name].type.compile(dialect=_DIALECT)}[])" for name in names)
     return f"unnest({', '.join(typed)}) AS given({', '.join(_quoted(names))})"
 
 

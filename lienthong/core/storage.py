@@ -28,7 +28,7 @@ _RETRY_SQLSTATES = {"40001", "40P01"}  # serialisation failure, deadlock: the tr
 class Storage:
     """Where everything is kept. Opened once in a process, closed at its end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, command_timeout_s: float | None = COMMAND_TIMEOUT_S) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._write_lock = asyncio.Lock()
@@ -43,7 +43,7 @@ class Storage:
                 max_overflow=8,
                 pool_timeout=10,
                 # A server that hangs must not hold a caller: better an honest 503.
-                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s},
             )
 
     @asynccontextmanager

@@ -290,7 +290,10 @@ async def test_a_supplement_request_counts_thirty_days_and_is_told_as_an_event(w
     assert view.supplement_by == BEGUN + timedelta(minutes=10, days=30)
     async with world.hub.storage.reading() as conn:
         told = await storage.every(
-            conn, sa.select(tables.events).where(tables.events.c.kind == "dossiers.status_changed")
+            conn,
+            sa.select(tables.events)
+            .where(tables.events.c.kind == "dossiers.status_changed")
+            .order_by(tables.events.c.number),
         )
     assert [row["facts"]["status"] for row in told] == ["received", "supplement_requested"]
     assert "supplement_by" in told[1]["facts"]

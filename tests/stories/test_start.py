@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,17 @@ from typer.testing import CliRunner
 
 from lienthong.console.cli.main import app
 
-ISSUE = ["keys", "issue", "--organisation", "A", "--system", "B", "--custodian", "C", "--grants", "all", "--limit", "10/minute", "--json"]
+ISSUE = (
+    *("keys", "issue", "--organisation", "A", "--system", "B", "--custodian", "C"),
+    *("--grants", "all", "--limit", "10/minute", "--json"),
+)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIENTHONG_HOME", str(tmp_path / "var"))
-    yield tmp_path / "var"
+    return tmp_path / "var"
 
 
 def run(*words: str) -> tuple[int, str]:

@@ -34,10 +34,14 @@ async def upgrade(store: storage.Storage) -> str:
     """Bring the database forward to the newest migration; returns its name."""
     # Held to the end of the transaction, so that a second process waits and then finds nothing to do.
     lock = "BEGIN IMMEDIATE" if store.is_sqlite else f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
-    async with storage.named_failures(), store.engine.connect() as conn:
+    # A step may take long, and so may the process before us: no time-out but the database's own.
+    patient = store if store.is_sqlite else storage.Storage(store.url, command_timeout_s=None)
+    async with storage.named_failures(), patient.engine.connect() as conn:
         await conn.exec_driver_sql(lock)
         await conn.run_sync(lambda sync: command.upgrade(config(sync), "head"))
         await (conn.exec_driver_sql("COMMIT") if store.is_sqlite else conn.commit())
+    if patient is not store:
+        await patient.close()
     return head()
 
 
