@@ -56,18 +56,24 @@ async def issue_key(
     days: float = 30,
     organisation: str = "Sở Tư pháp",
     system: str = "Phần mềm hộ tịch",
+    addresses: Sequence[str] = (),
+    hours: Sequence[str] = (),
+    two_people: bool = False,
+    actor: str = "test",
 ) -> keys.Issued:
     """Issue a key as the command line does."""
     now = opened.now()
+    order = keys.Order(organisation, system, "Trần Thị Ví Dụ", grants, limits, now + timedelta(days=days))
     return await keys.issue(
         opened.storage,
         opened.vault,
-        keys.Order(organisation, system, "Trần Thị Ví Dụ", grants, limits, now + timedelta(days=days)),
+        dataclasses.replace(order, addresses=addresses, hours=hours),
         known_operations=operations.NAMES,
         environment="test",
         longest_days=366,
-        actor="test",
+        actor=actor,
         now=now,
+        two_people=two_people,
     )
 
 

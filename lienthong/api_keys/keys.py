@@ -1,177 +1,236 @@
-"""API keys (khoá API): issued once, kept as a keyed digest, revoked at once; every act is written down."""
+"""API keys (khoá API): issued, approved, rotated, limited, suspended, resumed, confirmed, revoked.
+
+The key itself is in the answer to whoever issues or rotates it and nowhere else. Every act is written down.
+"""
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.api_keys import grants, key_text, limits
+from lienthong.api_keys import acts, bounds, key_records, key_store, key_text, limits, orders
 from lienthong.core import clock, crypto, errors, storage, tables
 
 DIGEST_PURPOSE = "api_key"
-_LIFETIME = re.compile(r"(\d{1,4})([dw])")
-_TEXT_LIMITS = {
-    "organisation": 200,
-    "system": 200,
-    "custodian": 200,
-    "contact": 200,
-    "purpose": 500,
-    "decision_number": 100,
-}
+# The names under which the rest of the house knows what is kept and how it is read.
+Caller = key_records.Caller
+Generation = key_records.Generation
+Issued = key_records.Issued
+KeyRecord = key_records.KeyRecord
+Order = key_records.Order
+find = key_store.find
+generations = key_store.generations
+list_keys = key_store.list_keys
+read_lifetime = orders.read_lifetime
+read_overlap = orders.read_overlap
+show = key_store.show
+
+_DEAD = ("revoked", "expired")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is calling: one system of one organisation, and what it may do."""
+class Bounds:
+    """What `limit` changes of a key; what is None stays as it is."""
 
-    key_id: str
-    prefix: str
-    organisation: str
-    system: str
-    grants: frozenset[str]
-    environment: str
-
-    def may(self, operation: str) -> bool:
-        """Whether the key was granted this operation or extra right; `all` grants everything."""
-        return grants.is_granted(self.grants, operation)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a key is asked for: for whom, for what, how much and until when."""
-
-    organisation: str
-    system: str
-    custodian: str
-    grants: Sequence[str]
-    limits: Sequence[str]
-    expires_at: datetime
-    contact: str = ""
-    purpose: str = ""
-    decision_number: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """A key as the hub keeps it: everything but the key itself."""
-
-    id: str
-    prefix: str
-    digest: str = field(repr=False)
-    environment: str
-    organisation: str
-    system: str
-    custodian: str
-    contact: str
-    purpose: str
-    decision_number: str
-    grants: tuple[str, ...]
-    limits: tuple[str, ...]
-    issued_at: datetime
-    issued_by: str
-    expires_at: datetime
-    revoked_at: datetime | None = None
-    revoked_reason: str | None = None
-
-    def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
-        """Say what the key is worth now."""
-        if self.revoked_at is not None:
-            return "revoked"
-        return "expired" if now >= self.expires_at else "active"
-
-    def caller(self) -> Caller:
-        """Give the key as flows see it."""
-        return Caller(
-            self.id, self.prefix, self.organisation, self.system, frozenset(self.grants), self.environment
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Give all that may be shown or written down; never the digest."""
-        return {
-            "id": self.id,
-            "prefix": self.prefix,
-            "environment": self.environment,
-            "organisation": self.organisation,
-            "system": self.system,
-            "custodian": self.custodian,
-            "contact": self.contact,
-            "purpose": self.purpose,
-            "decision_number": self.decision_number,
-            "grants": list(self.grants),
-            "limits": list(self.limits),
-            "issued_at": self.issued_at.isoformat(),
-            "issued_by": self.issued_by,
-            "expires_at": self.expires_at.isoformat(),
-            "revoked_at": self.revoked_at.isoformat() if self.revoked_at else None,
-            "revoked_reason": self.revoked_reason,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A new key; `key` exists only here and is shown once."""
-
-    key: str = field(repr=False)
-    record: KeyRecord
-
-    def as_json(self) -> dict[str, Any]:
-        """Give what `lienthong keys issue --json` prints."""
-        record = self.record.as_json()
-        shown = ("id", "prefix", "grants", "limits", "expires_at")
-        return {"key": self.key, **{name: record[name] for name in shown}}
-
-
-def read_lifetime(text: str) -> timedelta:
-    """Read how long a key is to live: `365d` or `52w`. Raises InvalidRequest naming `expires`."""
-    match = _LIFETIME.fullmatch(text.strip())
-    if match is None:
-        raise errors.InvalidRequest(
-            problems=(
-                errors.FieldProblem(
-                    "expires",
-                    "Thời hạn của khoá ghi bằng số ngày hoặc số tuần, ví dụ 365d hoặc 52w.",
-                    "A key's lifetime is given in days or weeks, for example 365d or 52w.",
-                ),
-            )
-        )
-    return timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
+    limits: Sequence[str] | None = None
+    addresses: Sequence[str] | None = None
+    hours: Sequence[str] | None = None
 
 
 async def issue(
     store: storage.Storage,
     vault: crypto.Vault,
-    order: Order,
+    order: key_records.Order,
     *,
     known_operations: Collection[str],
     environment: str,
     longest_days: int,
     actor: str,
     now: datetime,
-) -> Issued:
-    """Make a key and keep its digest. The key itself is in the answer and nowhere else.
+    two_people: bool = False,
+    confirm_every_days: int = 365,
+) -> key_records.Issued:
+    """Make a key and keep its digest. With `two_people` it is worth nothing until another person approves it.
 
     Raises InvalidRequest naming everything wrong with the order; the refused act is written down as well.
     """
-    found = _order_problems(order, known=known_operations, longest_days=longest_days, now=now)
-    if found:
-        async with store.transaction() as tx:
-            await _note(tx, "keys.issue", order.system, actor=actor, now=now, outcome=errors.InvalidRequest.code)
-        raise errors.InvalidRequest(
-            "The key was not issued; see each field.",
-            detail_vi="Chưa cấp khoá; xem từng trường sai.",
-            problems=tuple(found),
-        )
+    act = acts.Act("keys.issue", actor, now, order.purpose)
+    async with acts.recorded(store, act, order.system):
+        found = orders.problems(order, known=known_operations, longest_days=longest_days, now=now)
+        if found:
+            raise errors.InvalidRequest(
+                "The key was not issued; see each field.",
+                detail_vi="Chưa cấp khoá; xem từng trường sai.",
+                problems=tuple(found),
+            )
     text = key_text.new(environment)
-    record = KeyRecord(
+    record = _new_record(order, text, act, environment=environment)
+    record = dataclasses.replace(
+        record,
+        confirm_by=now + timedelta(days=confirm_every_days),
+        approved_at=None if two_people else now,
+        approved_by=None if two_people else actor,
+    )
+    async with store.transaction() as tx:
+        await key_store.add(tx, record)
+        await key_store.add_generation(tx, _generation(vault, record.id, 1, text, act))
+        await acts.note(tx, act, record.id, after=record.as_act())
+    return key_records.Issued(text, record)
+
+
+async def approve(
+    store: storage.Storage, name: str, *, actor: str, now: datetime, reason: str = ""
+) -> key_records.KeyRecord:
+    """Let a key that waits for a second person be used. Raises NotGranted for the person who issued it."""
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        _must_be(before, ("pending",), now)
+        _must_be_another(before, actor)
+        return acts.Change({"approved_at": now, "approved_by": actor[:100]})
+
+    return await acts.carry_out(store, acts.Act("keys.approve", actor, now, reason), name, decide)
+
+
+async def rotate(
+    store: storage.Storage,
+    vault: crypto.Vault,
+    name: str,
+    *,
+    overlap: timedelta,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> key_records.Issued:
+    """Make the next generation of a key; the ones before go on for `overlap` and no longer. The id stays."""
+    text, number = "", 0
+    act = acts.Act("keys.rotate", actor, now, reason)
+
+    async def decide(tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        nonlocal text, number
+        orders.need_reason(reason, "đổi khoá", "rotated")
+        _must_be(before, ("active", "suspended", "lapsed"), now)
+        text = key_text.new(before.environment)
+        number = await _end_older(tx, before.id, now + overlap) + 1
+        await key_store.add_generation(tx, _generation(vault, before.id, number, text, act))
+        told = {"generation": number, "older_end_at": (now + overlap).isoformat()}
+        return acts.Change({"prefix": key_text.prefix(text)}, told)
+
+    record = await acts.carry_out(store, act, name, decide)
+    return key_records.Issued(text, record, number)
+
+
+async def limit(
+    store: storage.Storage,
+    name: str,
+    wanted: Bounds,
+    *,
+    known_operations: Collection[str],
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> key_records.KeyRecord:
+    """Change the limits of a key, or from where and when it may be used. Holds everywhere within a second."""
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        orders.need_reason(reason, "đổi hạn mức", "limited anew")
+        if before.state(now) in _DEAD:
+            raise _wrong_state(before, now)
+        values = _bounds(wanted, known_operations)
+        return acts.Change({key: value for key, value in values.items() if value != getattr(before, key)})
+
+    return await acts.carry_out(store, acts.Act("keys.limit", actor, now, reason), name, decide)
+
+
+async def suspend(
+    store: storage.Storage, name: str, *, reason: str, actor: str, now: datetime
+) -> key_records.KeyRecord:
+    """Put a key out of use until somebody resumes it. Suspending twice changes nothing."""
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        orders.need_reason(reason, "tạm ngưng", "suspended")
+        if before.state(now) in _DEAD:
+            raise _wrong_state(before, now)
+        if before.suspended_at is not None:
+            return acts.Change()
+        return acts.Change({"suspended_at": now, "suspended_reason": key_text.hide(reason.strip())[:500]})
+
+    return await acts.carry_out(store, acts.Act("keys.suspend", actor, now, reason), name, decide)
+
+
+async def resume(
+    store: storage.Storage, name: str, *, reason: str, actor: str, now: datetime
+) -> key_records.KeyRecord:
+    """Bring a suspended key back into use. A key that is not suspended stays as it is."""
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        orders.need_reason(reason, "cho dùng lại", "resumed")
+        if before.suspended_at is None and before.state(now) == "active":
+            return acts.Change()
+        if before.suspended_at is None or before.state(now) in _DEAD:
+            raise _wrong_state(before, now)
+        return acts.Change({"suspended_at": None, "suspended_reason": None})
+
+    return await acts.carry_out(store, acts.Act("keys.resume", actor, now, reason), name, decide)
+
+
+async def revoke(
+    store: storage.Storage, name: str, *, reason: str, actor: str, now: datetime
+) -> key_records.KeyRecord:
+    """Take a key out of use for good, all its generations. Revoking twice changes nothing.
+
+    Holds for every process within a second; in this one at once after `lookup.Lookup.forget`.
+    Raises NotFound, or InvalidRequest where no reason is given.
+    """
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        orders.need_reason(reason, "thu hồi", "revoked")
+        if before.revoked_at is not None:
+            return acts.Change()
+        return acts.Change({"revoked_at": now, "revoked_reason": key_text.hide(reason.strip())[:500]})
+
+    return await acts.carry_out(store, acts.Act("keys.revoke", actor, now, reason), name, decide)
+
+
+async def confirm(
+    store: storage.Storage,
+    name: str,
+    *,
+    every_days: int,
+    two_people: bool,
+    actor: str,
+    now: datetime,
+    reason: str = "",
+) -> key_records.KeyRecord:
+    """Say that a key is still needed, for `every_days` more; brings back one that lapsed.
+
+    With `two_people` it is another person than the one who issued it.
+    """
+
+    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        _must_be(before, ("active", "suspended", "lapsed"), now)
+        if two_people:
+            _must_be_another(before, actor)
+        return acts.Change(
+            {
+                "confirm_by": now + timedelta(days=every_days),
+                "confirmed_at": now,
+                "confirmed_by": actor[:100],
+                "confirm_told": None,
+            }
+        )
+
+    return await acts.carry_out(store, acts.Act("keys.confirm", actor, now, reason), name, decide)
+
+
+def _new_record(order: key_records.Order, text: str, act: acts.Act, *, environment: str) -> key_records.KeyRecord:
+    return key_records.KeyRecord(
         id=clock.new_id(),
         prefix=key_text.prefix(text),
-        digest=vault.digest(text.encode(), purpose=DIGEST_PURPOSE),
         environment=environment,
         organisation=order.organisation.strip(),
         system=order.system.strip(),
@@ -181,174 +240,86 @@ async def issue(
         decision_number=order.decision_number.strip(),
         grants=tuple(sorted(set(order.grants))),
         limits=tuple(str(limit) for limit in limits.parse_all(order.limits)),
-        issued_at=now,
-        issued_by=actor,
+        addresses=bounds.tidy_addresses(order.addresses),
+        hours=bounds.tidy_hours(order.hours),
+        issued_at=act.now,
+        issued_by=act.actor[:100],
         expires_at=order.expires_at,
+        confirm_by=order.expires_at,
     )
-    async with store.transaction() as tx:
-        await tx.execute(tables.api_keys.insert(), _as_row(record))
-        await _note(tx, "keys.issue", record.id, actor=actor, now=now, after=record.as_json())
-    return Issued(text, record)
 
 
-async def list_keys(store: storage.Storage) -> list[KeyRecord]:
-    """Give every key ever issued, newest first."""
-    async with store.reading() as conn:
-        rows = await conn.execute(sa.select(tables.api_keys).order_by(tables.api_keys.c.issued_at.desc()))
-        return [_from_row(row) for row in rows]
+def _generation(vault: crypto.Vault, key_id: str, number: int, text: str, act: acts.Act) -> key_records.Generation:
+    digest = vault.digest(text.encode(), purpose=DIGEST_PURPOSE)
+    return key_records.Generation(key_id, number, key_text.prefix(text), digest, act.now, act.actor[:100])
 
 
-async def show(store: storage.Storage, name: str) -> KeyRecord:
-    """Give one key by its id or its shown prefix. Raises NotFound."""
-    table = tables.api_keys
-    name = _shown(name)
-    async with store.reading() as conn:
-        asked = sa.select(table).where(sa.or_(table.c.id == name, table.c.prefix == name))
-        rows = (await conn.execute(asked)).all()
-    if len(rows) != 1:
-        raise errors.NotFound(
-            "No key has this id or prefix; `lienthong keys list` shows them all.",
-            detail_vi="Không có khoá nào mang mã hoặc phần đầu này; xem `lienthong keys list`.",
+async def _end_older(tx: AsyncConnection, key_id: str, ends_at: datetime) -> int:
+    """Let every generation end then, where it does not end sooner; gives the number of the newest."""
+    table = tables.key_generations
+    ours = table.c.key_id == key_id
+    later = sa.or_(table.c.ends_at.is_(None), table.c.ends_at > ends_at)
+    await tx.execute(table.update().where(ours, later).values(ends_at=ends_at))
+    newest: int = (await tx.execute(sa.select(sa.func.max(table.c.number)).where(ours))).scalar_one()
+    return newest
+
+
+def _bounds(wanted: Bounds, known: Collection[str]) -> dict[str, tuple[str, ...]]:
+    found = [
+        *(limits.problems(wanted.limits, operations=known) if wanted.limits is not None else ()),
+        *bounds.problems(wanted.addresses or (), wanted.hours or ()),
+    ]
+    if wanted == Bounds():
+        vi, en = (
+            "Chưa nêu cần đổi gì: hạn mức, địa chỉ hay giờ.",
+            "Say what to change: limits, addresses or hours.",
         )
-    return _from_row(rows[0])
-
-
-async def revoke(store: storage.Storage, name: str, *, reason: str, actor: str, now: datetime) -> KeyRecord:
-    """Take a key out of use for good, by its id or prefix. Revoking twice changes nothing.
-
-    Holds for every process within a second; in this one at once after `lookup.Lookup.forget`.
-    Raises NotFound, or InvalidRequest where no reason is given.
-    """
-    if not reason.strip():
+        found = [errors.FieldProblem("limit", vi, en)]
+    if found:
         raise errors.InvalidRequest(
-            problems=(
-                errors.FieldProblem("reason", "Phải ghi lý do thu hồi khoá.", "Say why the key is revoked."),
-            )
+            "The key was not changed; see each field.",
+            detail_vi="Khoá chưa thay đổi; xem từng trường sai.",
+            problems=tuple(found),
         )
-    try:
-        before = await show(store, name)
-    except errors.NotFound:
-        async with store.transaction() as tx:
-            await _note(
-                tx,
-                "keys.revoke",
-                _shown(name),
-                actor=actor,
-                now=now,
-                reason=reason,
-                outcome=errors.NotFound.code,
-            )
-        raise
-    table = tables.api_keys
-    async with store.transaction() as tx:
-        done = await tx.execute(
-            table.update()
-            .where(table.c.id == before.id, table.c.revoked_at.is_(None))
-            .values(revoked_at=now, revoked_reason=reason.strip()[:500])
+    values = {}
+    if wanted.limits is not None:
+        values["limits"] = tuple(str(limit) for limit in limits.parse_all(wanted.limits))
+    if wanted.addresses is not None:
+        values["addresses"] = bounds.tidy_addresses(wanted.addresses)
+    if wanted.hours is not None:
+        values["hours"] = bounds.tidy_hours(wanted.hours)
+    return values
+
+
+def _must_be(record: key_records.KeyRecord, states: Sequence[str], now: datetime) -> None:
+    if record.state(now) not in states:
+        raise _wrong_state(record, now)
+
+
+def _must_be_another(record: key_records.KeyRecord, actor: str) -> None:
+    if record.issued_by == actor[:100]:
+        raise errors.NotGranted(
+            f"{actor} issued this key, so another person must approve it.",
+            detail_vi=f"Khoá này do {actor} cấp, nên phải do người khác duyệt.",
+            reason="same_person",
         )
-        row = (await tx.execute(sa.select(table).where(table.c.id == before.id))).one()
-        after = _from_row(row)
-        await _note(
-            tx,
-            "keys.revoke",
-            before.id,
-            actor=actor,
-            now=now,
-            reason=reason,
-            before=before.as_json(),
-            after=after.as_json(),
-            outcome="done" if done.rowcount else "unchanged",
-        )
-    return after
 
 
-async def find(store: storage.Storage, digest: str) -> KeyRecord | None:
-    """Look a key up by its digest, in one step; revoked and expired ones are found too."""
-    async with store.reading() as conn:
-        row = (
-            await conn.execute(sa.select(tables.api_keys).where(tables.api_keys.c.digest == digest))
-        ).one_or_none()
-    if row is None or not crypto.is_same(row.digest, digest):
-        return None
-    return _from_row(row)
+_STATES: dict[str, tuple[str, str]] = {
+    "pending": ("đang chờ người khác duyệt: `lienthong keys approve`", "waits for a second person to approve it"),
+    "active": ("đang dùng bình thường", "is in use"),
+    "suspended": ("đang tạm ngưng: `lienthong keys resume`", "is suspended"),
+    "lapsed": ("đã bị tắt vì không ai xác nhận lại: `lienthong keys confirm`", "lapsed, for nobody confirmed it"),
+    "expired": ("đã hết hạn; hãy cấp khoá mới: `lienthong keys issue`", "has expired; issue a new one"),
+    "revoked": ("đã bị thu hồi, không dùng lại được; hãy cấp khoá mới: `lienthong keys issue`",
+                "was revoked for good; issue a new one"),
+}  # fmt: skip
 
 
-def _order_problems(
-    order: Order, *, known: Collection[str], longest_days: int, now: datetime
-) -> list[errors.FieldProblem]:
-    found = []
-    for name in ("organisation", "system", "custodian"):
-        if not getattr(order, name).strip():
-            found.append(errors.FieldProblem(name, f"Thiếu {name}.", f"{name} is missing."))
-    for name, longest in _TEXT_LIMITS.items():
-        if len(getattr(order, name)) > longest:
-            found.append(
-                errors.FieldProblem(
-                    name,
-                    f"{name} dài quá {longest} ký tự.",
-                    f"{name} is longer than {longest} characters.",
-                )
-            )
-    found += grants.problems(order.grants, known=known)
-    found += limits.problems(order.limits)
-    found += _expiry_problems(order.expires_at, longest_days=longest_days, now=now)
-    return found
-
-
-def _expiry_problems(expires_at: datetime, *, longest_days: int, now: datetime) -> list[errors.FieldProblem]:
-    if expires_at <= now:
-        return [
-            errors.FieldProblem("expires", "Ngày hết hạn phải ở tương lai.", "The key must expire in the future.")
-        ]
-    if expires_at > now + timedelta(days=longest_days):
-        return [
-            errors.FieldProblem(
-                "expires",
-                f"Khoá không được cấp quá {longest_days} ngày.",
-                f"A key cannot be issued for more than {longest_days} days.",
-            )
-        ]
-    return []
-
-
-def _shown(name: str) -> str:
-    """Cut a whole key, pasted where its id belongs, down to the part that may be written."""
-    return key_text.prefix(name) if name.startswith("lt_") else name
-
-
-def _as_row(record: KeyRecord) -> dict[str, Any]:
-    row = {column.name: getattr(record, column.name) for column in tables.api_keys.columns}
-    return {**row, "grants": list(record.grants), "limits": list(record.limits)}
-
-
-def _from_row(row: sa.Row[Any]) -> KeyRecord:
-    facts = dict(row._mapping)
-    return KeyRecord(**{**facts, "grants": tuple(facts["grants"]), "limits": tuple(facts["limits"])})
-
-
-async def _note(
-    tx: AsyncConnection,
-    act: str,
-    subject: str,
-    *,
-    actor: str,
-    now: datetime,
-    reason: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    outcome: str = "done",
-) -> None:
-    """Write down what a person did, or tried to do."""
-    await tx.execute(
-        tables.admin_acts.insert(),
-        {
-            "at": now,
-            "actor": actor[:100],
-            "act": act,
-            "object": subject[:200],
-            "reason": reason.strip()[:500],
-            "before": before,
-            "after": after,
-            "outcome": outcome,
-        },
+def _wrong_state(record: key_records.KeyRecord, now: datetime) -> errors.Conflict:
+    vi, en = _STATES[record.state(now)]
+    return errors.Conflict(
+        f"Nothing was changed: the key {record.prefix}… {en}.",
+        detail_vi=f"Không thay đổi gì: khoá {record.prefix}… {vi}.",
+        reason=record.state(now),
     )

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lienthong.api_keys import keys, limits
+from lienthong.api_keys import bounds, key_records, key_store, keys, limits
 from lienthong.core import crypto, storage
 
 REMEMBERED_S = 0.5
@@ -19,9 +19,12 @@ MOST_UNKNOWN = 10_000
 class Known:
     """A key that exists, ready for the gate."""
 
-    record: keys.KeyRecord
-    caller: keys.Caller
+    record: key_records.KeyRecord
+    generation: key_records.Generation
+    caller: key_records.Caller
     limits: tuple[limits.Limit, ...]
+    addresses: tuple[bounds.Network, ...]
+    hours: tuple[bounds.Span, ...]
     read_at_s: float
 
 
@@ -44,7 +47,10 @@ class Lookup:
 
     async def find(self, text: str) -> Known | None:
         """Give the key behind a text, expired and revoked ones too. Raises StorageUnavailable."""
-        digest = self._vault.digest(text.encode(), purpose=keys.DIGEST_PURPOSE)
+        return await self.find_digest(self._vault.digest(text.encode(), purpose=keys.DIGEST_PURPOSE))
+
+    async def find_digest(self, digest: str) -> Known | None:
+        """As `find`, for who holds the digest only: a token names a generation, not its key."""
         now_s = self._monotonic()
         known = self._known.get(digest)
         if known is not None and now_s - known.read_at_s < REMEMBERED_S:
@@ -59,14 +65,12 @@ class Lookup:
         # Shielded: one caller who hangs up must not take the answer from the others.
         return await asyncio.shield(asking)
 
-    def forget(self, digest: str | None = None) -> None:
+    def forget(self, key_id: str | None = None) -> None:
         """Drop what is remembered of one key, or of all: the next request reads the database."""
-        if digest is None:
-            self._known.clear()
-            self._unknown.clear()
-        else:
-            self._known.pop(digest, None)
-            self._unknown.pop(digest, None)
+        self._unknown.clear()
+        for digest, known in list(self._known.items()):
+            if key_id in (None, known.record.id):
+                del self._known[digest]
 
     def _answered(self, digest: str, task: asyncio.Task[Known | None]) -> None:
         self._asking.pop(digest, None)
@@ -76,13 +80,22 @@ class Lookup:
     async def _read(self, digest: str) -> Known | None:
         # The age counts from before the read: a revocation during it is not remembered away.
         asked_at_s = self._monotonic()
-        record = await keys.find(self._store, digest)
-        if record is None:
+        found = await key_store.find(self._store, digest)
+        if found is None:
             self._known.pop(digest, None)
             self._unknown[digest] = asked_at_s
             while len(self._unknown) > MOST_UNKNOWN:
                 self._unknown.popitem(last=False)
             return None
-        known = Known(record, record.caller(), limits.parse_all(record.limits), asked_at_s)
+        record, generation = found
+        known = Known(
+            record,
+            generation,
+            record.caller(generation),
+            limits.parse_all(record.limits),
+            bounds.networks(record.addresses),
+            bounds.spans(record.hours),
+            asked_at_s,
+        )
         self._known[digest] = known
         return known

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from lienthong.bus import delivery, timetable
-from lienthong.bus.flows import dossier_push, procedure_sync
+from lienthong.bus.flows import dossier_push, key_review, procedure_sync
 from lienthong.bus.hub import Hub
 from lienthong.core import errors
 
@@ -20,7 +20,15 @@ async def _sync_procedures(hub: Hub) -> str:
     return " ".join(f"{name}={value}" for name, value in report.as_json().items())
 
 
-JOBS: Mapping[str, Callable[[Hub], Awaitable[str]]] = {"procedure_sync": _sync_procedures}
+async def _review_keys(hub: Hub) -> str:
+    report = await key_review.review(hub)
+    return f"seen={report.seen} reminded={report.reminded} expired={report.expired} lapsed={report.lapsed}"
+
+
+JOBS: Mapping[str, Callable[[Hub], Awaitable[str]]] = {
+    "procedure_sync": _sync_procedures,
+    "keys_review": _review_keys,
+}
 
 
 async def run(hub: Hub, job: str) -> None:

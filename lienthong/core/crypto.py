@@ -9,11 +9,14 @@ import hashlib
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -34,6 +37,7 @@ class Vault:
 
     _sealer: AESGCM
     _digest_key: bytes
+    _token_seed: bytes = field(repr=False)
 
     @classmethod
     def from_master(cls, master: bytes) -> Vault:
@@ -42,7 +46,7 @@ class Vault:
             raise errors.Misconfigured(
                 "the master key must have 32 bytes", detail_vi="Khoá chủ phải dài đúng 32 byte."
             )
-        return cls(AESGCM(_derive(master, b"seal")), _derive(master, b"digest"))
+        return cls(AESGCM(_derive(master, b"seal")), _derive(master, b"digest"), _derive(master, b"tokens"))
 
     def seal(self, plain: bytes, *, purpose: str) -> bytes:
         """Encrypt and authenticate (AES-256-GCM)."""
@@ -65,6 +69,10 @@ class Vault:
     def digest(self, value: bytes, *, purpose: str) -> str:
         """Make a keyed digest (HMAC-SHA256, 64 hexadecimal characters) that only this hub can make."""
         return hmac.new(self._digest_key, purpose.encode() + b"\x00" + value, hashlib.sha256).hexdigest()
+
+    def token_key(self) -> ed25519.Ed25519PrivateKey:
+        """Give the hub's own key for signing tokens (Ed25519), the same in every process with this master key."""
+        return ed25519.Ed25519PrivateKey.from_private_bytes(self._token_seed)
 
 
 def _derive(master: bytes, use: bytes) -> bytes:
@@ -110,3 +118,91 @@ def load_or_create_master(path: Path, *, create: bool) -> bytes:
             path=str(path),
         )
     return path.read_bytes()
+
+
+# ---------------------------------------------------------------------------- proof of possession (api_keys/proof)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key to check signatures with; `thumbprint` is the SHA-256 of its SPKI, in hexadecimal."""
+
+    algorithm: str
+    pem: str
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the hub needs of a certificate: two thumbprints (SHA-256, hexadecimal), and when it holds."""
+
+    thumbprint: str
+    public_key_thumbprint: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+def read_public_key(pem: bytes) -> PublicKey:
+    """Read a public key (PEM). Raises ValueError for anything but Ed25519 and ECDSA on P-256."""
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a public key in PEM") from None
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        algorithm = "ed25519"
+    elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        algorithm = "ecdsa-p256-sha256"
+    else:
+        raise ValueError("neither Ed25519 nor ECDSA on P-256")
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    text = key.public_bytes(serialization.Encoding.PEM, form).decode("ascii")
+    spki = key.public_bytes(serialization.Encoding.DER, form)
+    return PublicKey(algorithm, text, hashlib.sha256(spki).hexdigest())
+
+
+def read_certificate(encoded: bytes) -> Certificate:
+    """Read one certificate, in PEM or DER. Raises ValueError where it is none."""
+    try:
+        is_pem = encoded.lstrip().startswith(b"-----BEGIN")
+        found = x509.load_pem_x509_certificate(encoded) if is_pem else x509.load_der_x509_certificate(encoded)
+        spki = found.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a certificate in PEM or DER") from None
+    return Certificate(
+        found.fingerprint(hashes.SHA256()).hex(),
+        hashlib.sha256(spki).hexdigest(),
+        found.not_valid_before_utc,
+        found.not_valid_after_utc,
+    )
+
+
+# ------------------------------------------------------------------------------- seals (monitoring/checkpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one Ed25519 key; `public` are the 32 bytes that anybody may check its signatures with."""
+
+    _key: ed25519.Ed25519PrivateKey
+    public: bytes
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Signer:
+        """Make the signer of a seed of 32 bytes, as it lies in a key file."""
+        key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+        return cls(key, key.public_key().public_bytes_raw())
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message (Ed25519, 64 bytes)."""
+        return self._key.sign(message)
+
+
+def is_signed(message: bytes, signature: bytes, *, public: bytes) -> bool:
+    """Whether a signature (Ed25519) of a message was made with the key of these public bytes."""
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -8,6 +8,7 @@
     │   │   ├── BodyCutOff       400
     │   │   └── UnsupportedMedia 415
     │   ├── KeyRejected          401  unknown, expired and revoked are told apart only in the journal
+    │   │   └── ProofRejected    401  signature, client certificate or token: missing, wrong or used before
     │   ├── NotGranted           403
     │   ├── NotFound             404
     │   ├── MethodNotAllowed     405
@@ -153,6 +154,13 @@ class KeyRejected(CallerError):
     status = 401
     code = "Client.KeyRejected"
     vi = "Khoá API bị thiếu, sai, hết hạn hoặc đã bị thu hồi."
+
+
+class ProofRejected(KeyRejected):
+    """The proof that goes with the API key is missing, wrong or was used before."""
+
+    code = "Client.ProofRejected"
+    vi = "Bằng chứng đi kèm khoá API bị thiếu, sai hoặc đã dùng rồi."
 
 
 class NotGranted(CallerError):

@@ -14,9 +14,12 @@ from lienthong.core import clock
 # An API key, a long run of digits (citizen id, telephone, account), a bearer or session token, a mail address.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\blt_(live|test)_[A-Za-z0-9_-]{8,}"), r"lt_\1_***"),
+    (re.compile(r"\beyJ[\w.+/=-]{16,}"), "***"),  # JSON in base64: a token, or lgspaccesstoken with its key
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
     (
-        re.compile(r"(?i)\b(password|secret|session|token|authorization|x-api-key)(['\"]?\s*[:=]\s*)\S+"),
+        re.compile(
+            r"(?i)\b(password|secret|session|token|lgspaccesstoken|authhash|authorization|x-api-key)(['\"]?\s*[:=]\s*)\S+"
+        ),
         r"\1\2***",
     ),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "***@***"),
@@ -24,7 +27,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\w.-])(?:\+84[ .]?|0)[1-9]\d{1,2}[ .]\d{3,4}[ .]\d{3,4}(?!\w)"), "***"),
 )
 _SECRET_NAMES = frozenset(
-    {"password", "secret", "session", "token", "authorization", "key", "api_key", "x-api-key"}
+    {"password", "secret", "session", "token", "authorization", "key", "api_key", "x-api-key", "authhash"}
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from lienthong.core import errors
 
@@ -15,8 +25,11 @@ PREFIX = "LIENTHONG_"
 # Read by others before or beside the settings: the file itself, and where the tests find real data.
 _NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
 # Settings that are files themselves: TLS reads them by name, so `_FILE` does not mean "the value lies in there".
-_FILES = frozenset({"ca_file", "certificate_file", "private_key_file"})
+_FILES = frozenset({"ca_file", "certificate_file", "private_key_file", "client_ca_file"})
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
+
+
+_TIMETABLE = {"procedure_sync": "15 1 * * *", "keys_review": "30 6 * * *"}
 
 
 class Section(BaseModel):
@@ -46,6 +59,18 @@ class Gateway(Section):
     depth_limit: int = Field(32, ge=2, le=500, description="deepest nesting of a JSON body")
     body_timeout_s: float = Field(30.0, gt=0, description="how long a body may take to arrive")
     trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
+    certificate_file: Path | None = Field(None, description="TLS by the hub itself: its certificate chain, PEM")
+    private_key_file: Path | None = Field(None, description="TLS by the hub itself: the key of the certificate")
+    client_ca_file: Path | None = Field(None, description="who issues client certificates; callers may show one")
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Gateway:
+        """Refuse half of what TLS needs."""
+        if (self.certificate_file is None) != (self.private_key_file is None):
+            raise ValueError("certificate_file and private_key_file go together")
+        if self.client_ca_file is not None and self.certificate_file is None:
+            raise ValueError("client_ca_file needs certificate_file and private_key_file")
+        return self
 
 
 class Console(Section):
@@ -72,7 +97,73 @@ class Keys(Section):
 
     environment: Literal["live", "test"] = Field("test", description="stands in the key: lt_live_… or lt_test_…")
     longest_days: int = Field(366, ge=1, description="a key cannot be issued for longer")
+    two_people: bool = Field(False, description="a key is issued by one person and approved by another")
+    remind_days: tuple[PositiveInt, ...] = Field(
+        (30, 14, 7, 1), description="days before a key ends, or must be confirmed, on which the hub reminds"
+    )
+    confirm_every_days: int = Field(
+        365, ge=1, description="a key that nobody confirms for so long is switched off"
+    )
     master_key: SecretStr | None = Field(None, description="64 hexadecimal characters; a file in HOME when absent")
+
+
+Alternative = Annotated[
+    str, StringConstraints(pattern=r"^(signature|certificate|token)(\+(signature|certificate|token))*$")
+]
+
+
+class Proof(Section):
+    """What a call must prove beside its key."""
+
+    required: dict[str, tuple[Alternative, ...]] = Field(
+        default_factory=dict,
+        description="operations, and for each the proofs of which one is enough; see docs/security.md",
+    )
+    public_url: str = Field(
+        "", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$", description="how callers write the hub's address"
+    )
+    signature_age_s: int = Field(60, ge=5, le=900, description="a signature is accepted for so long")
+    clock_skew_s: int = Field(5, ge=0, le=60, description="how far a caller's clock may be off")
+    certificate_header: str = Field(
+        "", description="header in which a trusted proxy passes the client certificate on, e.g. Client-Cert"
+    )
+    token_lifetime_s: int = Field(600, ge=30, le=900, description="how long a token lives")
+    tokens_once: tuple[str, ...] = Field((), description="operations for which a token may be used once only")
+    lgsp_door: bool = Field(False, description="accept lgspaccesstoken on /compat/lgsp: a risk")
+
+    @field_validator("required", mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        """Read the form of the environment: `residents.*=signature|certificate; tokens.issue=signature`."""
+        if not isinstance(given, str):
+            return given
+        pairs = (part.partition("=") for part in given.split(";") if part.strip())
+        return {name.strip(): [word.strip() for word in said.split("|")] for name, _, said in pairs}
+
+
+class Upstream(Section):
+    """What another system lets the whole hub call, divided fairly among the keys that use it."""
+
+    quota: int = Field(ge=1, description="requests in each period, all keys together")
+    period: Literal["day", "month"] = "day"
+    operations: str = Field(description="operations paid from it, separated by commas; a group as residents.*")
+    reserve: int = Field(0, ge=0, description="kept back for the keys named in reserved_for")
+    reserved_for: str = Field("", description="ids of keys, separated by commas")
+
+
+class Limits(Section):
+    """How the limits of keys are counted."""
+
+    in_flight: int = Field(256, ge=1, description="a key's requests at the same time, where it states no cap itself")
+    spike_share: float = Field(0.25, gt=0, le=1, description="derived spike guard: part of a minute in one second")
+    spike_least: int = Field(1000, ge=1, description="the derived spike guard is never narrower than this a second")
+    gateways: int = Field(4, ge=1, le=64, description="processes that share the limits; each holds one part alone")
+    answer_within_s: float = Field(0.015, gt=0, description="then a decision is taken on the own share")
+    patience_s: float = Field(0.25, gt=0, description="the longest wait for Redis, where there is no share")
+    grace_s: float = Field(900.0, gt=0, description="without Redis for longer: no operations on personal data")
+    upstreams: dict[str, Upstream] = Field(
+        default_factory=dict, description="quotas of outside systems, one section each"
+    )
 
 
 class Outbox(Section):
@@ -114,6 +205,35 @@ class Dossiers(Section):
     supplement_days: int = Field(30, ge=1, description="days a dossier may wait for papers (HG 5.5)")
 
 
+class Archive(Section):
+    """How long the access record is kept, by kind; whole days are dropped."""
+
+    hot_days: int = Field(3, ge=1, description="days kept in the database, today included; then in day files")
+    personal_days: int = Field(730, ge=1, description="days that calls about a person are kept")
+    calls_days: int = Field(730, ge=1, description="days that other calls are kept")
+    outgoing_days: int = Field(365, ge=1, description="days that the hub's own calls to other systems are kept")
+    counts_days: int = Field(3650, ge=1, description="days that the hourly counts are kept")
+
+
+class Spool(Section):
+    """Where the access record is written first."""
+
+    grace_s: float = Field(
+        10.0, ge=0, description="how long calls without personal data go on while the record cannot be written"
+    )
+    segment_bytes: int = Field(33_554_432, ge=65_536, description="a new file is begun at this size")
+
+
+class Seals(Section):
+    """Sealing of the access record, and who countersigns it."""
+
+    every_s: float = Field(10.0, gt=0, le=60, description="so often what is new is sealed by a signed checkpoint")
+    witness_folder: Path | None = Field(None, description="a share on another machine, shown every checkpoint")
+    witness_command: str = Field("", description="a command that gets each checkpoint as its input: mail, syslog")
+    witness_url: str = Field("", description="a witness that speaks C2SP tlog-witness")
+    witness_key: str = Field("", description="the witness's public key, as name+id+key; its signatures are kept")
+
+
 class Logs(Section):
     """What the processes print."""
 
@@ -132,18 +252,29 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     agency: Agency = Agency()
     keys: Keys = Keys()
+    proof: Proof = Proof()
+    limits: Limits = Limits()
     outbox: Outbox = Outbox()
     sync: Sync = Sync()
     dossiers: Dossiers = Dossiers()
+    archive: Archive = Archive()
+    spool: Spool = Spool()
+    seals: Seals = Seals()
     logs: Logs = Logs()
     holidays: Path | None = Field(None, description="a holiday file of the operator's, instead of ours")
     systems: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="one section a contract; its connector checks the names in it"
     )
     timetable: dict[str, str] = Field(
-        default_factory=lambda: {"procedure_sync": "15 1 * * *"},
+        default_factory=lambda: dict(_TIMETABLE),
         description="cron expressions in Vietnam time; empty = never",
     )
+
+    @field_validator("timetable")
+    @classmethod
+    def _whole(cls, given: dict[str, str]) -> dict[str, str]:
+        """Keep the jobs that are not named: setting one job's hour must not silently end another."""
+        return {**_TIMETABLE, **given}
 
     @property
     def database_url(self) -> str:
@@ -218,8 +349,17 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
             del tree[name]
 
 
+# Settings that the environment gives as words between commas.
+_LISTS = (
+    ("dossiers", "targets"),
+    ("gateway", "trusted_proxies"),
+    ("keys", "remind_days"),
+    ("proof", "tokens_once"),
+)
+
+
 def _split_lists(tree: dict[str, Any]) -> None:
-    for section, name in (("dossiers", "targets"), ("gateway", "trusted_proxies")):
+    for section, name in _LISTS:
         value = tree.get(section, {}).get(name)
         if isinstance(value, str):
             tree[section][name] = [part.strip() for part in value.split(",") if part.strip()]

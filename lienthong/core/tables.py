@@ -65,12 +65,13 @@ Json = sa.JSON()
 Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+# ---- keys and their life: a key (its id stays), its generations (what is presented), and who used it from where
+
 api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("prefix", sa.String(24), nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False, unique=True),
     sa.Column("environment", sa.String(8), nullable=False),
     sa.Column("organisation", sa.String(200), nullable=False),
     sa.Column("system", sa.String(200), nullable=False),
@@ -80,18 +81,55 @@ api_keys = sa.Table(
     sa.Column("decision_number", sa.String(100), nullable=False, server_default=""),
     sa.Column("grants", Json, nullable=False),
     sa.Column("limits", Json, nullable=False),
+    sa.Column("addresses", Json, nullable=False),
+    sa.Column("hours", Json, nullable=False),
     sa.Column("issued_at", UtcTime, nullable=False),
     sa.Column("issued_by", sa.String(100), nullable=False, server_default=""),
+    sa.Column("approved_at", UtcTime),
+    sa.Column("approved_by", sa.String(100)),
     sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("confirm_by", UtcTime, nullable=False),
+    sa.Column("confirmed_at", UtcTime),
+    sa.Column("confirmed_by", sa.String(100)),
+    sa.Column("suspended_at", UtcTime),
+    sa.Column("suspended_reason", sa.String(500)),
     sa.Column("revoked_at", UtcTime),
     sa.Column("revoked_reason", sa.String(500)),
-    comment="API keys (khoá API): only a keyed digest is stored",
+    sa.Column("expiry_told", sa.Integer),
+    sa.Column("confirm_told", sa.Integer),
+    comment="API keys (khoá API): for whom, for what, how much, and how each stands; the secret is in no column",
+)
+
+key_generations = sa.Table(
+    "key_generations",
+    metadata,
+    sa.Column("key_id", sa.String(36), sa.ForeignKey("api_keys.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("prefix", sa.String(24), nullable=False, index=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("made_by", sa.String(100), nullable=False, server_default=""),
+    sa.Column("ends_at", UtcTime),
+    comment="What is presented for a key: only a keyed digest. Rotation adds one and ends the one before",
+)
+
+key_uses = sa.Table(
+    "key_uses",
+    metadata,
+    sa.Column("key_id", sa.String(36), primary_key=True),
+    sa.Column("generation", sa.Integer, primary_key=True),
+    sa.Column("address", sa.String(64), primary_key=True),
+    sa.Column("first_at", UtcTime, nullable=False),
+    sa.Column("last_at", UtcTime, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger, nullable=False),
+    comment="From where a key was presented, first and last, how often served and how often refused",
 )
 
 limit_counts = sa.Table(
     "limit_counts",
     metadata,
-    sa.Column("key_id", sa.String(36), primary_key=True),
+    sa.Column("place", sa.String(200), primary_key=True),
     sa.Column("period", sa.String(32), primary_key=True),
     sa.Column("used", sa.BigInteger, nullable=False),
     sa.Column("ends_at", UtcTime, nullable=False, index=True),
@@ -147,10 +185,30 @@ exchanges = sa.Table(
     sa.Column("bytes_in", sa.BigInteger, nullable=False),
     sa.Column("bytes_out", sa.BigInteger, nullable=False),
     sa.Column("detail", sa.LargeBinary),
+    # Part S, the access record: filled from the spool, null where a row did not come that way.
+    sa.Column("node", sa.String(60)),
+    sa.Column("number_in_node", sa.BigInteger),
+    sa.Column("door", sa.String(20)),
+    sa.Column("generation", sa.Integer),
+    sa.Column("official", sa.String(100)),
+    sa.Column("rule", sa.String(200)),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("field_groups", sa.Text),
+    sa.Column("subject", sa.String(64)),
+    sa.Column("purpose", sa.String(300)),
+    sa.Column("correlation", sa.String(100)),
+    sa.Column("upstream", sa.Text),
+    sa.UniqueConstraint("node", "number_in_node"),
     sa.Index("ix_exchanges_at", "at"),
     _partly("ix_exchanges_key_id_at", "key_id", "at", where="key_id is not null"),
     sa.Index("ix_exchanges_request_id", "request_id"),
     _partly("ix_exchanges_dossier_code_at", "dossier_code", "at", where="dossier_code is not null"),
+    # Part E, search: each over the few rows that its question is about.
+    _partly("ix_exchanges_key_id_at_failed", "key_id", "at", where="outcome <> 'ok'"),
+    _partly("ix_exchanges_subject_at", "subject", "at", where="subject is not null"),
+    _partly("ix_exchanges_official_at", "official", "at", where="official is not null"),
+    # Day files name rows by their number for good: it must not be given twice, even when the table was empty.
+    sqlite_autoincrement=True,
     comment="The journal (sổ nhật ký): a row for every request and every outgoing call; `detail` is sealed",
 )
 
@@ -391,4 +449,33 @@ targets = sa.Table(
     sa.Column("last_success_at", UtcTime),
     sa.Column("changed_at", UtcTime, nullable=False),
     comment="Systems that messages go to: active, paused by a person, or suspended because they keep failing",
+)
+
+
+# ---- proof of possession: what is registered for a key beside its secret, and what the key itself demands
+
+key_proofs = sa.Table(
+    "key_proofs",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("key_id", sa.String(36), sa.ForeignKey("api_keys.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(12), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False, server_default=""),
+    sa.Column("algorithm", sa.String(20), nullable=False),
+    sa.Column("public_key", sa.Text, nullable=False, server_default=""),
+    sa.Column("thumbprint", sa.String(64), nullable=False),
+    sa.Column("valid_until", UtcTime),
+    sa.Column("added_at", UtcTime, nullable=False),
+    sa.Column("added_by", sa.String(100), nullable=False),
+    sa.Column("removed_at", UtcTime),
+    sa.Column("removed_by", sa.String(100)),
+    comment="Public keys and client certificates registered for API keys; nothing secret",
+)
+
+key_proof_rules = sa.Table(
+    "key_proof_rules",
+    metadata,
+    sa.Column("key_id", sa.String(36), sa.ForeignKey("api_keys.id"), primary_key=True),
+    sa.Column("required", Json, nullable=False),
+    comment="Proofs of which every call with a key must carry one, whatever the operation",
 )

@@ -49,7 +49,7 @@ def sections(model: type[BaseModel], prefix: str = "LIENTHONG") -> Iterator[tupl
             continue
         if kind is not None:
             yield from sections(kind, path)
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and value:
             yield from (
                 (f"{path}__{key.upper()}", shown(item), field.description or "") for key, item in value.items()
             )
@@ -63,9 +63,9 @@ def _is_section(part: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Write a default as it stands in the table."""
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return ""
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def of_connectors() -> Iterator[str]:

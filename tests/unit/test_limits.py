@@ -189,12 +189,10 @@ def test_memory_of_idle_keys_is_given_back():
     bench.take()
     bench.wait(2)
     bench.limiter.sweep(bench.now)
-    assert not bench.limiter._windows
+    assert not bench.limiter._rings
 
 
 @pytest.mark.parametrize("text", ["", "600", "600/min", "-1/minute", "0/day", "1.5/hour", "600/minute/day"])
 def test_a_limit_that_cannot_be_read_is_refused(text: str):
     with pytest.raises(errors.InvalidRequest):
         limits.parse(text)
-
-

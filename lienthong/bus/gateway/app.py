@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from lienthong.api_keys import gate, limits, local_limits, lookup, redis_limits
+from lienthong.api_keys import gate, limits, local_limits, lookup, redis_limits, uses
 from lienthong.bus import operations
 from lienthong.bus.gateway import answers, figures, front, openapi, reference
 from lienthong.bus.hub import Hub
@@ -43,7 +43,7 @@ def create_app(
     chosen = limiter or make_limiter(hub)
     counted = figures.Figures(gauges)
     pages = _pages(hub, chosen, counted, table)
-    gatekeeper = gate.Gate(lookup.Lookup(hub.storage, hub.vault), chosen)
+    gatekeeper = gate.Gate(lookup.Lookup(hub.storage, hub.vault), chosen, uses.Uses(hub.storage))
     return front.Front(hub, gatekeeper, pages, counted=counted, table=table)
 
 

@@ -82,7 +82,7 @@ class Front:
 
     async def open(self) -> None:
         """Get ready: read what was used of the limits before."""
-        await self.gate.limiter.start(self.hub.now())
+        await self.gate.start(self.hub.now())
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="idempotency")
 
     async def close(self) -> None:
@@ -90,7 +90,7 @@ class Front:
         self._closing.set()
         if self._sweeper is not None:
             await self._sweeper
-        await self.gate.limiter.stop()
+        await self.gate.stop()
         await self.hub.journal.flush()
 
     # ------------------------------------------------------------------------------------------ one request

@@ -1,24 +1,42 @@
-"""`lienthong journal`: reading the book of exchanges."""
+"""`lienthong journal`: reading the access record, who looked at a person, and passing it on to a SIEM."""
 
 from __future__ import annotations
 
+import functools
+import socket
+import sys
 import time
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
 
 from lienthong.bus.hub import Hub
+from lienthong.console import who_report
 from lienthong.console.cli import context, output
-from lienthong.core import journal, storage, tables
+from lienthong.core import clock, errors, storage, subjects, tables
+from lienthong.monitoring import (
+    asking,
+    day_files,
+    retention,
+    rollups,
+    seals,
+    search,
+    siem,
+    siem_forms,
+    siem_targets,
+)
 
-app = typer.Typer(no_args_is_help=True, help="Sổ nhật ký / the journal.")
+app = typer.Typer(no_args_is_help=True, help="Sổ nhật ký / the access record.")
 _t = tables.exchanges
 _SHOWN = [column for column in _t.c if column.name != "detail"]
 _COLUMNS = {
     "at": "Lúc",
     "direction": "Chiều",
     "organisation": "Đơn vị",
+    "official": "Cán bộ",
     "system": "Hệ thống",
     "operation": "Thao tác",
     "dossier_code": "Hồ sơ",
@@ -27,52 +45,150 @@ _COLUMNS = {
     "took_ms": "ms",
     "request_id": "Mã yêu cầu",
 }
+_WHO = {
+    "official": "Cán bộ",
+    "organisation": "Đơn vị",
+    "looks": "Số lượt",
+    "refused": "Bị từ chối",
+    "first_at": "Lần đầu",
+    "last_at": "Lần cuối",
+    "purposes": "Mục đích",
+    "dossiers": "Hồ sơ",
+}
+_MOMENT_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%d/%m/%Y")
 Key = Annotated[str | None, typer.Option("--key", help="Số của khoá / key id.")]
-Operation = Annotated[str | None, typer.Option("--operation")]
+Organisation = Annotated[str | None, typer.Option("--organisation", help="Đơn vị.")]
+Official = Annotated[str | None, typer.Option("--official", help="Cán bộ.")]
+Operation = Annotated[str | None, typer.Option("--operation", help="Thao tác.")]
 Outcome = Annotated[str | None, typer.Option("--outcome", help="ok, hoặc mã lỗi / ok, or an error code.")]
-Dossier = Annotated[str | None, typer.Option("--dossier")]
+Address = Annotated[str | None, typer.Option("--address", help="Địa chỉ gọi đến.")]
+Dossier = Annotated[str | None, typer.Option("--dossier", help="Mã hồ sơ.")]
 Request = Annotated[str | None, typer.Option("--request", help="Mã yêu cầu / request id.")]
+Since = Annotated[datetime | None, typer.Option("--from", formats=[*_MOMENT_FORMS], help="Từ lúc, giờ Việt Nam.")]
+Until = Annotated[datetime | None, typer.Option("--to", formats=[*_MOMENT_FORMS], help="Trước lúc.")]
+Why = Annotated[str, typer.Option("--reason", help="Lý do đọc sổ; bắt buộc khi tra theo một người.")]
 
 
-def _query(limit: int, **wanted: str | None) -> sa.Select[Any]:
-    found = sa.select(*_SHOWN).order_by(_t.c.number.desc()).limit(limit)
-    for name, value in wanted.items():
-        if value:
-            found = found.where(_t.c[name] == value)
-    return found
+def sources(hub: Hub) -> asking.Sources:
+    """Say where this hub's record lies."""
+    return asking.Sources(hub.storage, day_files.Archive(hub.settings.home / "record"))
 
 
-@app.command()
-def search(
+def _moment(given: datetime | None) -> datetime | None:
+    return None if given is None else given.replace(tzinfo=clock.VIETNAM)
+
+
+def _person() -> str:
+    """Ask for a person's number on the terminal: an argument would stay in the shell's history."""
+    asked = "Số định danh / the person's number"
+    return str(typer.prompt(asked, hide_input=True)) if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+
+@app.command("search")
+def searched(
     key: Key = None,
+    organisation: Organisation = None,
+    official: Official = None,
     operation: Operation = None,
     outcome: Outcome = None,
+    address: Address = None,
     dossier: Dossier = None,
     request: Request = None,
     direction: Annotated[str | None, typer.Option(help="in hoặc out")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    since: Since = None,
+    until: Until = None,
+    refused: Annotated[bool, typer.Option("--refused", help="Chỉ lượt bị từ chối / refusals only.")] = False,
+    person: Annotated[bool, typer.Option("--person", help="Theo một người; số được hỏi sau đó.")] = False,
+    count_by: Annotated[
+        str | None, typer.Option("--count-by", help="Đếm theo cột: hour, key_id, operation, outcome, official …")
+    ] = None,
+    reason: Why = "",
+    cursor: Annotated[str | None, typer.Option(help="Trang sau: con trỏ mà trang trước in ra.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=search.MOST)] = 50,
     json: context.Json = False,
 ) -> None:
     """Tìm trong sổ, mới nhất trước; việc đọc sổ cũng được ghi / search, newest first; reading is recorded."""
-    wanted = {
-        "key_id": key,
-        "operation": operation,
-        "outcome": outcome,
-        "dossier_code": dossier,
-        "request_id": request,
-        "direction": direction,
-    }
+    question = asking.Question(
+        since=_moment(since),
+        until=_moment(until),
+        key_id=key,
+        organisation=organisation,
+        official=official,
+        operation=operation,
+        outcome=outcome,
+        address=address,
+        dossier_code=dossier,
+        request_id=request,
+        direction=direction,
+        is_refused=refused,
+    )
+    number = _person() if person else None
+    reader = search.Reader(context.actor(), reason)
 
-    async def work(hub: Hub) -> list[dict[str, Any]]:
-        async with hub.storage.transaction() as tx:
-            asked = {name: value for name, value in wanted.items() if value}
-            await journal.write_act(
-                tx, "journal.search", str(sorted(asked)), actor=context.actor(), now=hub.now(), after=asked
-            )
-        async with hub.storage.reading() as conn:
-            return await storage.every(conn, _query(limit, **wanted))
+    async def work(hub: Hub) -> search.Page | list[dict[str, Any]]:
+        now = hub.now()
+        asked = question if number is None else _about(hub, question, number, now=now)
+        if count_by is not None:
+            facts = {**asked.asked(), "count_by": count_by}
+            await search.record_reading(sources(hub), reader, "journal.count", asked=facts, now=now)
+            return await rollups.counted(sources(hub), asked, by=count_by.split(","))
+        return await search.page(sources(hub), asked, reader=reader, now=now, limit=limit, cursor=cursor)
 
-    _print(context.run(work), json=json)
+    found = context.run(work)
+    if isinstance(found, search.Page):
+        _print(found.items, json=json)
+        if found.next_cursor:
+            output.problems.print(f"[dim]Trang sau / next page: --cursor {found.next_cursor}[/dim]")
+    elif json:
+        output.as_json(found)
+    else:
+        output.table("Sổ nhật ký", {name: name for name in (found[0] if found else ())}, found)
+
+
+def _about(hub: Hub, question: asking.Question, number: str, *, now: datetime) -> asking.Question:
+    """Ask for one person: the number becomes a digest for each year, here and at once."""
+    since = question.since or now - timedelta(days=search.WHO_DAYS)
+    return search.about_person(
+        question, subjects.Subjects(hub.settings.home), number, since=since, until=question.until or now
+    )
+
+
+@app.command()
+def who(
+    reason: context.Reason,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Số ngày nhìn lại.")] = search.WHO_DAYS,
+    html: Annotated[Path | None, typer.Option(help="Ghi báo cáo để in vào tệp này.", dir_okay=False)] = None,
+    json: context.Json = False,
+) -> None:
+    """Ai đã xem dữ liệu của một người: số định danh được hỏi, không lưu / who looked at this person."""
+    number = _person()
+    reader = search.Reader(context.actor(), reason)
+
+    async def work(hub: Hub) -> search.Looks:
+        years = subjects.Subjects(hub.settings.home)
+        return await search.who(sources(hub), years, number, reader=reader, now=hub.now(), days=days)
+
+    looks = context.run(work)
+    if html is not None:
+        page = who_report.page(looks, reader=reader, agency=context.chosen().agency.name)
+        context.guarded(functools.partial(_write, html, page))
+    if json:
+        told = {"since": looks.since, "until": looks.until, "lookers": looks.lookers, "rows": looks.rows}
+        output.as_json({**told, "blind_years": looks.blind_years, "is_cut": looks.is_cut})
+    elif html is None:
+        output.table("Ai đã xem", _WHO, looks.lookers)
+        output.table("Từng lượt", _COLUMNS, looks.rows)
+    for year in looks.blind_years:
+        output.problems.print(f"Năm {year}: khoá băm đã bị huỷ, không tra được / the key of {year} is destroyed")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise errors.InvalidRequest(
+            f"{path} cannot be written: {exc.strerror}", detail_vi=f"Không ghi được {path}: {exc.strerror}."
+        ) from exc
 
 
 @app.command()
@@ -84,8 +200,10 @@ def tail(
     """Xem các lượt trao đổi gần nhất / the latest exchanges."""
 
     async def newest(hub: Hub) -> list[dict[str, Any]]:
+        reader = search.Reader(context.actor(), "")
+        await search.record_reading(sources(hub), reader, "journal.tail", asked={"limit": limit}, now=hub.now())
         async with hub.storage.reading() as conn:
-            return (await storage.every(conn, _query(limit)))[::-1]
+            return (await storage.every(conn, sa.select(*_SHOWN).order_by(_t.c.number.desc()).limit(limit)))[::-1]
 
     rows = context.run(newest)
     _print(rows, json=json)
@@ -103,6 +221,51 @@ def tail(
         if rows:
             _print(rows, json=json)
             last = rows[-1]["number"]
+
+
+@app.command("follow")
+def followed(
+    ecs: Annotated[
+        str, typer.Option(help="file:///…, tcp://máy:cổng, tls://máy:cổng: JSON, tên trường ECS.")
+    ] = "",
+    syslog: Annotated[str, typer.Option(help="tcp://, tls:// hoặc udp://máy:cổng: syslog RFC 5424.")] = "",
+    position: Annotated[str, typer.Option(help="Tên của nơi nhận; mỗi tên có vị trí riêng.")] = "siem",
+) -> None:
+    """Chuyển sổ nhật ký tới SIEM, từ chỗ đã chuyển lần trước, tới khi dừng / pass the record on to a SIEM."""
+    if bool(ecs) == bool(syslog) or not position.isidentifier():
+        raise typer.BadParameter("nêu một trong hai: --ecs hoặc --syslog / give one of --ecs and --syslog")
+    target = context.guarded(lambda: siem_targets.opened(ecs or syslog, is_syslog=bool(syslog)))
+
+    async def work(hub: Hub) -> None:
+        def pseudonym(name: str) -> str:
+            return hub.vault.digest(name.encode(), purpose="siem official")[:16]
+
+        form = functools.partial(siem_forms.json_line, pseudonym=pseudonym)
+        if syslog:
+            form = functools.partial(siem_forms.syslog, pseudonym=pseudonym, host=socket.gethostname())
+        place = hub.settings.home / "followers" / f"{position}.json"
+        await siem.Follower(sources(hub), target, form=form, position_file=place).run()
+
+    context.run(work)
+
+
+@app.command()
+def roll(json: context.Json = False) -> None:
+    """Chuyển ngày đã khép vào tệp ngày, bỏ ngày quá hạn lưu / closed days into files, drop what is too old."""
+
+    async def work(hub: Hub) -> dict[str, Any]:
+        kept, where = hub.settings.archive, sources(hub)
+        spool = hub.settings.home / "spool"
+        rolled = await retention.roll_closed_days(where, hot_days=kept.hot_days, now=hub.now(), spool=spool)
+        retire = functools.partial(seals.retire, hub.settings.home, now=hub.now())
+        dropped = await retention.drop_old_days(where, kept, now=hub.now(), actor=context.actor(), retire=retire)
+        return {"rolled": {one.day.isoformat(): one.rows for one in rolled}, "dropped": dropped}
+
+    done = context.run(work)
+    if json:
+        output.as_json(done)
+    else:
+        output.facts("Tệp ngày", {"đã chuyển": list(done["rolled"]), "đã bỏ": done["dropped"]})
 
 
 def _print(rows: list[dict[str, Any]], *, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lienthong.console.cli import context, journal, keys, messages, running, sync, targets, upkeep
+from lienthong.console.cli import context, grants, journal, keys, messages, running, seals, sync, targets, upkeep
 
 app = typer.Typer(
     name="lienthong",
@@ -30,9 +30,11 @@ def _options(
 running.add_to(app)
 upkeep.add_to(app)
 app.add_typer(keys.app, name="keys")
+app.add_typer(grants.app, name="grants")
 app.add_typer(sync.app, name="sync")
 app.add_typer(messages.app, name="messages")
 app.add_typer(targets.app, name="targets")
+seals.add_to(journal.app)
 app.add_typer(journal.app, name="journal")
 
 

@@ -47,7 +47,6 @@ def upgrade() -> None:
     op.create_table('api_keys',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('prefix', sa.String(length=24), nullable=False),
-    sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('environment', sa.String(length=8), nullable=False),
     sa.Column('organisation', sa.String(length=200), nullable=False),
     sa.Column('system', sa.String(length=200), nullable=False),
@@ -57,14 +56,24 @@ def upgrade() -> None:
     sa.Column('decision_number', sa.String(length=100), server_default='', nullable=False),
     sa.Column('grants', sa.JSON(), nullable=False),
     sa.Column('limits', sa.JSON(), nullable=False),
+    sa.Column('addresses', sa.JSON(), nullable=False),
+    sa.Column('hours', sa.JSON(), nullable=False),
     sa.Column('issued_at', tables.UtcTime(), nullable=False),
     sa.Column('issued_by', sa.String(length=100), server_default='', nullable=False),
+    sa.Column('approved_at', tables.UtcTime(), nullable=True),
+    sa.Column('approved_by', sa.String(length=100), nullable=True),
     sa.Column('expires_at', tables.UtcTime(), nullable=False),
+    sa.Column('confirm_by', tables.UtcTime(), nullable=False),
+    sa.Column('confirmed_at', tables.UtcTime(), nullable=True),
+    sa.Column('confirmed_by', sa.String(length=100), nullable=True),
+    sa.Column('suspended_at', tables.UtcTime(), nullable=True),
+    sa.Column('suspended_reason', sa.String(length=500), nullable=True),
     sa.Column('revoked_at', tables.UtcTime(), nullable=True),
     sa.Column('revoked_reason', sa.String(length=500), nullable=True),
+    sa.Column('expiry_told', sa.Integer(), nullable=True),
+    sa.Column('confirm_told', sa.Integer(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_api_keys')),
-    sa.UniqueConstraint('digest', name=op.f('uq_api_keys_digest')),
-    comment='API keys (khoá API): only a keyed digest is stored'
+    comment='API keys (khoá API): for whom, for what, how much, and how each stands; the secret is in no column'
     )
     op.create_table('attempts',
     sa.Column('message_id', sa.String(length=36), nullable=False),
@@ -134,13 +143,30 @@ def upgrade() -> None:
     sa.Column('bytes_in', sa.BigInteger(), nullable=False),
     sa.Column('bytes_out', sa.BigInteger(), nullable=False),
     sa.Column('detail', sa.LargeBinary(), nullable=True),
+    sa.Column('node', sa.String(length=60), nullable=True),
+    sa.Column('number_in_node', sa.BigInteger(), nullable=True),
+    sa.Column('door', sa.String(length=20), nullable=True),
+    sa.Column('generation', sa.Integer(), nullable=True),
+    sa.Column('official', sa.String(length=100), nullable=True),
+    sa.Column('rule', sa.String(length=200), nullable=True),
+    sa.Column('rows', sa.BigInteger(), nullable=True),
+    sa.Column('field_groups', sa.Text(), nullable=True),
+    sa.Column('subject', sa.String(length=64), nullable=True),
+    sa.Column('purpose', sa.String(length=300), nullable=True),
+    sa.Column('correlation', sa.String(length=100), nullable=True),
+    sa.Column('upstream', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('number', name=op.f('pk_exchanges')),
-    comment='The journal (sổ nhật ký): a row for every request and every outgoing call; `detail` is sealed'
+    sa.UniqueConstraint('node', 'number_in_node', name=op.f('uq_exchanges_node_number_in_node')),
+    comment='The journal (sổ nhật ký): a row for every request and every outgoing call; `detail` is sealed',
+    sqlite_autoincrement=True
     )
     op.create_index('ix_exchanges_at', 'exchanges', ['at'], unique=False)
     op.create_index('ix_exchanges_dossier_code_at', 'exchanges', ['dossier_code', 'at'], unique=False, sqlite_where=sa.text('dossier_code is not null'), postgresql_where=sa.text('dossier_code is not null'))
     op.create_index('ix_exchanges_key_id_at', 'exchanges', ['key_id', 'at'], unique=False, sqlite_where=sa.text('key_id is not null'), postgresql_where=sa.text('key_id is not null'))
+    op.create_index('ix_exchanges_key_id_at_failed', 'exchanges', ['key_id', 'at'], unique=False, sqlite_where=sa.text("outcome <> 'ok'"), postgresql_where=sa.text("outcome <> 'ok'"))
+    op.create_index('ix_exchanges_official_at', 'exchanges', ['official', 'at'], unique=False, sqlite_where=sa.text('official is not null'), postgresql_where=sa.text('official is not null'))
     op.create_index('ix_exchanges_request_id', 'exchanges', ['request_id'], unique=False)
+    op.create_index('ix_exchanges_subject_at', 'exchanges', ['subject', 'at'], unique=False, sqlite_where=sa.text('subject is not null'), postgresql_where=sa.text('subject is not null'))
     op.create_table('idempotency_keys',
     sa.Column('key_id', sa.String(length=36), nullable=False),
     sa.Column('name', sa.String(length=200), nullable=False),
@@ -152,6 +178,17 @@ def upgrade() -> None:
     comment='Idempotency-Key of POST requests and the answers given; answers are sealed'
     )
     op.create_index(op.f('ix_idempotency_keys_created_at'), 'idempotency_keys', ['created_at'], unique=False)
+    op.create_table('key_uses',
+    sa.Column('key_id', sa.String(length=36), nullable=False),
+    sa.Column('generation', sa.Integer(), nullable=False),
+    sa.Column('address', sa.String(length=64), nullable=False),
+    sa.Column('first_at', tables.UtcTime(), nullable=False),
+    sa.Column('last_at', tables.UtcTime(), nullable=False),
+    sa.Column('used', sa.BigInteger(), nullable=False),
+    sa.Column('refused', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('key_id', 'generation', 'address', name=op.f('pk_key_uses')),
+    comment='From where a key was presented, first and last, how often served and how often refused'
+    )
     op.create_table('leases',
     sa.Column('name', sa.String(length=100), nullable=False),
     sa.Column('owner', sa.String(length=100), nullable=False),
@@ -160,11 +197,11 @@ def upgrade() -> None:
     comment='Who may do a thing that only one may do at a time; runs out by itself when the owner dies'
     )
     op.create_table('limit_counts',
-    sa.Column('key_id', sa.String(length=36), nullable=False),
+    sa.Column('place', sa.String(length=200), nullable=False),
     sa.Column('period', sa.String(length=32), nullable=False),
     sa.Column('used', sa.BigInteger(), nullable=False),
     sa.Column('ends_at', tables.UtcTime(), nullable=False),
-    sa.PrimaryKeyConstraint('key_id', 'period', name=op.f('pk_limit_counts')),
+    sa.PrimaryKeyConstraint('place', 'period', name=op.f('pk_limit_counts')),
     comment='Calendar quotas used so far, so that a restart forgives nothing'
     )
     op.create_index(op.f('ix_limit_counts_ends_at'), 'limit_counts', ['ends_at'], unique=False)
@@ -271,6 +308,45 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('job', name=op.f('pk_timetable_runs')),
     comment='Up to when each job of the timetable has been started'
     )
+    op.create_table('key_generations',
+    sa.Column('key_id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('prefix', sa.String(length=24), nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('made_at', tables.UtcTime(), nullable=False),
+    sa.Column('made_by', sa.String(length=100), server_default='', nullable=False),
+    sa.Column('ends_at', tables.UtcTime(), nullable=True),
+    sa.ForeignKeyConstraint(['key_id'], ['api_keys.id'], name=op.f('fk_key_generations_key_id')),
+    sa.PrimaryKeyConstraint('key_id', 'number', name=op.f('pk_key_generations')),
+    sa.UniqueConstraint('digest', name=op.f('uq_key_generations_digest')),
+    comment='What is presented for a key: only a keyed digest. Rotation adds one and ends the one before'
+    )
+    op.create_index(op.f('ix_key_generations_prefix'), 'key_generations', ['prefix'], unique=False)
+    op.create_table('key_proof_rules',
+    sa.Column('key_id', sa.String(length=36), nullable=False),
+    sa.Column('required', sa.JSON(), nullable=False),
+    sa.ForeignKeyConstraint(['key_id'], ['api_keys.id'], name=op.f('fk_key_proof_rules_key_id')),
+    sa.PrimaryKeyConstraint('key_id', name=op.f('pk_key_proof_rules')),
+    comment='Proofs of which every call with a key must carry one, whatever the operation'
+    )
+    op.create_table('key_proofs',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('key_id', sa.String(length=36), nullable=False),
+    sa.Column('kind', sa.String(length=12), nullable=False),
+    sa.Column('name', sa.String(length=100), server_default='', nullable=False),
+    sa.Column('algorithm', sa.String(length=20), nullable=False),
+    sa.Column('public_key', sa.Text(), server_default='', nullable=False),
+    sa.Column('thumbprint', sa.String(length=64), nullable=False),
+    sa.Column('valid_until', tables.UtcTime(), nullable=True),
+    sa.Column('added_at', tables.UtcTime(), nullable=False),
+    sa.Column('added_by', sa.String(length=100), nullable=False),
+    sa.Column('removed_at', tables.UtcTime(), nullable=True),
+    sa.Column('removed_by', sa.String(length=100), nullable=True),
+    sa.ForeignKeyConstraint(['key_id'], ['api_keys.id'], name=op.f('fk_key_proofs_key_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_key_proofs')),
+    comment='Public keys and client certificates registered for API keys; nothing secret'
+    )
+    op.create_index(op.f('ix_key_proofs_key_id'), 'key_proofs', ['key_id'], unique=False)
     op.create_table('procedure_versions',
     sa.Column('code', sa.String(length=60), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
@@ -323,6 +399,11 @@ def downgrade() -> None:
     op.drop_table('sync_items')
     op.drop_table('status_changes')
     op.drop_table('procedure_versions')
+    op.drop_index(op.f('ix_key_proofs_key_id'), table_name='key_proofs')
+    op.drop_table('key_proofs')
+    op.drop_table('key_proof_rules')
+    op.drop_index(op.f('ix_key_generations_prefix'), table_name='key_generations')
+    op.drop_table('key_generations')
     op.drop_table('timetable_runs')
     op.drop_table('targets')
     op.drop_table('sync_runs')
@@ -338,9 +419,13 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_limit_counts_ends_at'), table_name='limit_counts')
     op.drop_table('limit_counts')
     op.drop_table('leases')
+    op.drop_table('key_uses')
     op.drop_index(op.f('ix_idempotency_keys_created_at'), table_name='idempotency_keys')
     op.drop_table('idempotency_keys')
+    op.drop_index('ix_exchanges_subject_at', table_name='exchanges', sqlite_where=sa.text('subject is not null'), postgresql_where=sa.text('subject is not null'))
     op.drop_index('ix_exchanges_request_id', table_name='exchanges')
+    op.drop_index('ix_exchanges_official_at', table_name='exchanges', sqlite_where=sa.text('official is not null'), postgresql_where=sa.text('official is not null'))
+    op.drop_index('ix_exchanges_key_id_at_failed', table_name='exchanges', sqlite_where=sa.text("outcome <> 'ok'"), postgresql_where=sa.text("outcome <> 'ok'"))
     op.drop_index('ix_exchanges_key_id_at', table_name='exchanges', sqlite_where=sa.text('key_id is not null'), postgresql_where=sa.text('key_id is not null'))
     op.drop_index('ix_exchanges_dossier_code_at', table_name='exchanges', sqlite_where=sa.text('dossier_code is not null'), postgresql_where=sa.text('dossier_code is not null'))
     op.drop_index('ix_exchanges_at', table_name='exchanges')

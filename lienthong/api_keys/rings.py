@@ -1,0 +1,213 @@
+"""The times of the last admissions, as rings that may lie in mapped files: a killed process forgets none."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import zlib
+from array import array
+from collections.abc import MutableSequence
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
+
+_HEAD, _TAIL, _BOOT = 0, 1, 2
+_FRONT = 4  # cells before the first time
+_FIRST_SIZE = 16
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+Cells = MutableSequence[int]
+
+
+class Shelf:
+    """A folder of mapped cells, one file a place; one process at a time.
+
+    What is written survives `kill -9` at no cost, for the pages belong to the system. After a power cut what was
+    written in the last second or so may be missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._maps: dict[str, mmap.mmap] = {}
+        self.boot = _boot()
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_ours = True
+        except OSError:
+            self.is_ours = False
+
+    def open(self, place: str, *, cells: int) -> Cells:
+        """Map the cells of a place, as they were left; made with zeros where there are none."""
+        path = self._path(place)
+        with path.open("ab") as file:
+            size = max(8 * cells, file.tell() // 8 * 8)
+            file.truncate(size)
+        return self._map(place, path)
+
+    def replace(self, place: str, cells: array[int]) -> Cells:
+        """Put other cells in the place of the old ones, in one step."""
+        path = self._path(place)
+        new = path.with_suffix(".new")
+        new.write_bytes(cells.tobytes())
+        new.replace(path)
+        return self._map(place, path)
+
+    def drop(self, place: str) -> None:
+        """Forget a place."""
+        self._maps.pop(place, None)
+        self._path(place).unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Write what is mapped to the disk, for the case of a power cut."""
+        for mapped in list(self._maps.values()):
+            mapped.flush()
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._maps.clear()
+        os.close(self._lock)
+
+    def _map(self, place: str, path: Path) -> Cells:
+        with path.open("r+b") as file:
+            mapped = mmap.mmap(file.fileno(), 0)
+        self._maps[place] = mapped
+        return cast(Cells, memoryview(mapped).cast("q"))
+
+    def _path(self, place: str) -> Path:
+        return self._folder / quote(place, safe="")
+
+
+def _boot() -> int:
+    """Tell one start of the machine from another: its monotonic clock begins anew."""
+    try:
+        return zlib.crc32(_BOOT_ID.read_bytes())
+    except OSError:
+        return 0
+
+
+class Ring:
+    """When the last requests were admitted; O(1) each, amortised.
+
+    Head and tail only grow and each change is one store, so that a process killed between two of them leaves a
+    ring that is right: the request was either counted or not yet let through.
+    """
+
+    __slots__ = ("_cells", "_mask", "_place", "_shelf", "head", "length_ns", "tail")
+
+    def __init__(self, length_ns: int, *, now_ns: int, shelf: Shelf | None = None, place: str = "") -> None:
+        self.length_ns = length_ns
+        self._shelf = shelf
+        self._place = place
+        self._cells: Cells = (
+            array("q", bytes(8 * (_FRONT + _FIRST_SIZE)))
+            if shelf is None
+            else shelf.open(place, cells=_FRONT + _FIRST_SIZE)
+        )
+        self._mask = len(self._cells) - _FRONT - 1
+        self.head, self.tail = self._cells[_HEAD], self._cells[_TAIL]
+        if shelf is not None and self._cells[_BOOT] != shelf.boot:
+            # Another start of the machine: nobody knows how long it was off, so all of it happened just now.
+            for number in range(self.head, self.tail):
+                self._cells[_FRONT + (number & self._mask)] = now_ns
+            self._cells[_BOOT] = shelf.boot
+
+    @property
+    def count(self) -> int:
+        """How many admissions the window holds, as of the last `forget_old`."""
+        return self.tail - self.head
+
+    def forget_old(self, now_ns: int) -> None:
+        """Let go of what has left the window."""
+        head, tail, cells, mask = self.head, self.tail, self._cells, self._mask
+        if head == tail:
+            return
+        horizon = now_ns - self.length_ns
+        if cells[_FRONT + ((tail - 1) & mask)] <= horizon:
+            self.head = cells[_HEAD] = tail
+            return
+        while cells[_FRONT + (head & mask)] <= horizon:
+            head += 1
+        if head != self.head:
+            self.head = cells[_HEAD] = head
+
+    def add(self, now_ns: int) -> None:
+        """Note one admission."""
+        tail = self.tail
+        if tail - self.head > self._mask:
+            self._grow()
+        self._cells[_FRONT + (tail & self._mask)] = now_ns
+        self.tail = self._cells[_TAIL] = tail + 1
+
+    def drop_newest(self) -> None:
+        """Take the last admission back: it is counted elsewhere."""
+        if self.tail > self.head:
+            self.tail -= 1
+            self._cells[_TAIL] = self.tail
+
+    def drop_oldest(self, number: int) -> None:
+        """Take the first admissions out: they are counted elsewhere."""
+        self.head = self._cells[_HEAD] = min(self.tail, self.head + number)
+
+    def wait_ns(self, quota: int, now_ns: int) -> int:
+        """Say in how long one of `quota` places is free: at once where one already is."""
+        if self.tail - self.head < quota:
+            return 0
+        if quota < 1:
+            return self.length_ns
+        return self._cells[_FRONT + ((self.tail - quota) & self._mask)] + self.length_ns - now_ns
+
+    def empties_in_ns(self, now_ns: int) -> int:
+        """Say in how long the oldest admission leaves the window."""
+        if self.head == self.tail:
+            return 0
+        return self._cells[_FRONT + (self.head & self._mask)] + self.length_ns - now_ns
+
+    def _grow(self) -> None:
+        size = 2 * (self._mask + 1)
+        bigger = array("q", bytes(8 * (_FRONT + size)))
+        bigger[:_FRONT] = array("q", self._cells[:_FRONT])
+        for number in range(self.head, self.tail):
+            bigger[_FRONT + (number & (size - 1))] = self._cells[_FRONT + (number & self._mask)]
+        self._cells = bigger if self._shelf is None else self._shelf.replace(self._place, bigger)
+        self._mask = size - 1
+
+
+class Count:
+    """What was used of one calendar period; `unsaved` is not in the database yet."""
+
+    __slots__ = ("cells", "ends_at_s", "period", "starts_at_s")
+
+    def __init__(self, shelf: Shelf | None = None, place: str = "") -> None:
+        # The period's number, used, unsaved.
+        self.cells: Cells = array("q", bytes(32)) if shelf is None else shelf.open(place, cells=4)
+        self.period = ""
+        self.starts_at_s = self.ends_at_s = 0.0
+
+    def begin(self, period: str, *, starts_at_s: float, ends_at_s: float) -> None:
+        """Count this period: from zero, unless it is the one that was being counted."""
+        self.period, self.starts_at_s, self.ends_at_s = period, starts_at_s, ends_at_s
+        number = zlib.crc32(period.encode())
+        if self.cells[0] != number:
+            self.cells[1] = self.cells[2] = 0
+            self.cells[0] = number
+
+    @property
+    def used(self) -> int:
+        """How many requests the period has seen, all processes together as far as is known."""
+        return self.cells[1]
+
+    @used.setter
+    def used(self, number: int) -> None:
+        self.cells[1] = number
+
+    @property
+    def unsaved(self) -> int:
+        """How many of them only this process knows."""
+        return self.cells[2]
+
+    @unsaved.setter
+    def unsaved(self, number: int) -> None:
+        self.cells[2] = number

@@ -1,0 +1,99 @@
+"""From the spool into the hot store: what has been written is followed, and put into the table in batches.
+
+Safe to repeat: a record that is there already, by node and number, is left as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from lienthong.core import access_record, bulk, errors, spool_reading, storage, tables
+
+_log = logging.getLogger("lienthong.spool")
+FOLLOWER = "store"
+BATCH = 2_000
+POLL_S = 0.05
+
+
+class Ingest:
+    """Brings the records of every node of one spool folder into the hot store; one process at a time does."""
+
+    def __init__(self, root: Path, store: storage.Storage) -> None:
+        self._root, self._store = root, store
+        self._readers: dict[Path, spool_reading.Reader] = {}
+
+    async def step(self) -> int:
+        """Bring over what is there; gives how many. Raises StorageUnavailable where the database is away."""
+        moved = 0
+        for folder in spool_reading.nodes(self._root):
+            moved += await self._node(folder)
+        return moved
+
+    async def run(self, closing: asyncio.Event) -> None:
+        """Follow the spool until closing, then bring over the rest."""
+        async with only_one(self._root / "ingest.lock", closing) as is_ours:
+            if not is_ours:
+                return
+            pause_s = POLL_S
+            while not closing.is_set():
+                try:
+                    moved = await self.step()
+                    pause_s = POLL_S if moved < BATCH else 0.0
+                except errors.StorageUnavailable:
+                    pause_s = min(max(pause_s, POLL_S) * 2, 5.0)
+                    _log.warning("the hot store cannot be written; records wait in the spool")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(closing.wait(), pause_s)
+            with contextlib.suppress(errors.StorageUnavailable):
+                while await self.step():
+                    pass
+
+    async def _node(self, folder: Path) -> int:
+        reader = self._readers.get(folder)
+        if reader is None:
+            done = spool_reading.read_position(folder, FOLLOWER)
+            reader = self._readers[folder] = spool_reading.Reader(folder, after=done)
+        before = reader.number
+        entries = await asyncio.to_thread(reader.read, BATCH)
+        if not entries:
+            reader.skip_damage()
+            return 0
+        try:
+            rows = [access_record.to_row(data) for _, data in entries]
+            async with self._store.transaction() as tx:
+                await bulk.insert(self._store, tx, tables.exchanges, rows, keep_old=True)
+        except BaseException:
+            # Read again from where the hot store is: nothing of this batch is in it.
+            self._readers[folder] = spool_reading.Reader(folder, after=before)
+            raise
+        spool_reading.save_position(folder, FOLLOWER, entries[-1][0])
+        return len(entries)
+
+
+@asynccontextmanager
+async def only_one(path: Path, closing: asyncio.Event) -> AsyncIterator[bool]:
+    """Wait until no other process holds this lock file, and hold it; false where closing came first."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not closing.is_set() and not _locked(handle):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), 1.0)
+        yield not closing.is_set()
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

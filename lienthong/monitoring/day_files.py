@@ -1,0 +1,391 @@
+"""Closed days of the record as Parquet files: written once, checked against what they replace, read with DuckDB.
+
+A part is a file, what is said of it (a manifest), and its counts by the hour, which outlive it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow.parquet as pq
+
+from lienthong.core import clock, errors
+from lienthong.monitoring import day_columns
+
+PERSONAL, CALLS, OUTGOING = "personal", "calls", "outgoing"
+KINDS = (PERSONAL, CALLS, OUTGOING)
+ROW_GROUP = 65_536
+_ZSTD_LEVEL = 9
+_FETCHED = 10_000
+Leaf = Callable[[Mapping[str, Any]], bytes]
+
+# What is counted of a part, small enough to be kept for years: operations by the hour, and keys by the day. The
+# hours of a key are not counted: its rows lie together, so they are as soon read as such counts would be.
+HOURS, BY_KEY = "hours", "keys"
+_COUNTS = {
+    HOURS: """
+        select at_us - at_us % 3600000000 as hour, system, direction, operation, outcome, count(*) as requests,
+            sum(took_ms) as took_ms, sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out
+        from read_parquet($file) group by all order by hour, system, operation, outcome""",
+    BY_KEY: """
+        select key_id, organisation, count(*) as requests, count(distinct subject) as subjects,
+            count(*) filter (outcome <> 'ok') as failed, sum(took_ms) as took_ms,
+            sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out
+        from read_parquet($file) group by all order by key_id""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of one day: what it holds, and whether the rows that it replaces have left the database.
+
+    `leaves` is the SHA-256 over the length and the exact bytes of every record, in the order of their numbers.
+    """
+
+    day: date
+    kind: str
+    number: int
+    rows: int
+    first: int
+    last: int
+    leaves: str
+    file_sha256: str
+    nodes: dict[str, tuple[int, int]]
+    is_settled: bool
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return f"{self.day.isoformat()}.{self.kind}.{self.number}"
+
+
+def kind_of(row: Mapping[str, Any]) -> str:
+    """Say which kind a row is: each kind is kept for a time of its own."""
+    if row["direction"] == "out":
+        return OUTGOING
+    return CALLS if row.get("subject") is None else PERSONAL
+
+
+def day_of(moment: datetime) -> date:
+    """Give the day that a moment belongs to, in Vietnam."""
+    return moment.astimezone(clock.VIETNAM).date()
+
+
+def bounds(day: date) -> tuple[datetime, datetime]:
+    """Give the first moment of a day, and the first of the next."""
+    begun = datetime.combine(day, time(), clock.VIETNAM)
+    return begun, begun + timedelta(days=1)
+
+
+class Archive:
+    """The day files of a hub, in one folder. Its methods wait for the disk: call them in a thread."""
+
+    def __init__(self, folder: Path, *, threads: int = 2, memory: str = "1GB") -> None:
+        self.folder = folder
+        self._threads, self._memory = threads, memory
+        self._engine: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
+        self._read: dict[Path, tuple[int, Part]] = {}
+
+    def parts(
+        self, *, since: date | None = None, until: date | None = None, kinds: Sequence[str] = KINDS
+    ) -> list[Part]:
+        """List the parts of a range of days, both ends included, the oldest first."""
+        found = (self._manifest(path) for path in self._paths("days", since, until, kinds, ".json"))
+        return sorted((part for part in found if part is not None), key=lambda part: (part.day, part.name))
+
+    def file(self, part: Part) -> Path:
+        """Say where a part lies."""
+        return self._place("days", part) / f"{part.name}.parquet"
+
+    def counted(self, part: Part, what: str) -> Path:
+        """Say where one part's counts lie."""
+        return self._place(what, part) / f"{part.name}.parquet"
+
+    def counts(self, what: str, *, since: date | None = None, until: date | None = None) -> list[Path]:
+        """List the files of counts, HOURS or BY_KEY; they stay when the rows that they count are gone."""
+        return self._paths(what, since, until, KINDS, ".parquet")
+
+    def _place(self, what: str, part: Part) -> Path:
+        return self.folder / what / f"{part.day.year}"
+
+    def _paths(
+        self, what: str, since: date | None, until: date | None, kinds: Sequence[str], ending: str
+    ) -> list[Path]:
+        found = []
+        for path in sorted((self.folder / what).glob(f"*/*{ending}")):
+            day, kind, _ = path.name.split(".", 2)
+            is_after = since is None or day >= since.isoformat()
+            if is_after and (until is None or day <= until.isoformat()) and kind in kinds:
+                found.append(path)
+        return found
+
+    def _manifest(self, path: Path) -> Part | None:
+        try:
+            changed = path.stat().st_mtime_ns
+            if (kept := self._read.get(path)) and kept[0] == changed:
+                return kept[1]
+            told = orjson.loads(path.read_bytes())
+        except FileNotFoundError:  # dropped in this moment
+            return None
+        except orjson.JSONDecodeError as exc:
+            raise _broken(path, "its manifest cannot be read", "không đọc được bản khai của nó") from exc
+        nodes = {node: (ends[0], ends[1]) for node, ends in told["nodes"].items()}
+        part = Part(**{**told, "day": date.fromisoformat(told["day"]), "nodes": nodes})
+        self._read[path] = (changed, part)
+        return part
+
+    def query(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:
+        """Ask DuckDB; `{files}` in the text stands for these files."""
+        if not files:
+            return []
+        return list(self._asked(text, values, files))
+
+    def _asked(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        with self._cursor() as cursor:
+            named = [str(path) for path in files]
+            source = "read_parquet($files, union_by_name = true)"
+            try:
+                cursor.execute(text.replace("{files}", source), {**values, "files": named})
+                names = [column[0] for column in cursor.description or ()]
+                while found := cursor.fetchmany(_FETCHED):
+                    yield from (dict(zip(names, row, strict=True)) for row in found)
+            except duckdb.Error as exc:
+                raise errors.StorageUnavailable(
+                    f"the day files cannot be read: {type(exc).__name__}",
+                    detail_vi="Không đọc được các tệp ngày của sổ nhật ký.",
+                    first=files[0].name,
+                ) from exc
+
+    def records(self, part: Part) -> Iterator[dict[str, Any]]:
+        """Give back the rows of a part as the database had them, in the order of their numbers."""
+        for found in self._asked("select * from {files} order by number", {}, [self.file(part)]):
+            yield day_columns.row(found)
+
+    def rows(self, day: date, leaf: Leaf) -> Iterator[bytes]:
+        """Give back the exact bytes of every record of a day, in the order of their numbers."""
+        files = [self.file(part) for part in self.parts(since=day, until=day)]
+        if files:
+            for found in self._asked("select * from {files} order by number", {}, files):
+                yield leaf(day_columns.row(found))
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._opening:
+            if self._engine is None:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._engine = duckdb.connect(":memory:", config=self._config())
+                self._engine.execute("set parquet_metadata_cache = true")
+        cursor = self._engine.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def _config(self) -> dict[str, Any]:
+        # It reads our own files and nothing else, and never fetches a part of itself from anywhere.
+        return {
+            "threads": self._threads,
+            "memory_limit": self._memory,
+            "temp_directory": str(self.folder / "tmp"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that writes here; Conflict where another one does."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise errors.Conflict(
+                    "another process is writing day files", detail_vi="Một tiến trình khác đang ghi tệp ngày."
+                ) from exc
+            yield
+
+    def next_number(self, day: date, kind: str) -> int:
+        """Give the number of the next part of a day: rows that come late make a part of their own."""
+        used = [part.number for part in self.parts(since=day, until=day, kinds=[kind])]
+        return max(used, default=0) + 1
+
+    def keep(self, draft: Draft, leaf: Leaf) -> Part:
+        """Sort a draft into its file, read it back against the draft's sum, count its hours; then it stands."""
+        part = draft.part(self.next_number(draft.day, draft.kind))
+        place = self._place("days", part)
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = place / f"{part.name}.new"
+        self.sort(draft.path, new, part)
+        if _sum(leaf(day_columns.row(row)) for row in self._asked(_IN_ORDER, {}, [new])) != (
+            part.rows,
+            part.leaves,
+        ):
+            new.unlink()
+            raise _broken(new, "it does not give back what was put in", "nội dung không khớp với dữ liệu gốc")
+        part = replace(part, file_sha256=_file_sum(new))
+        self.place(part, new)
+        return part
+
+    def place(self, part: Part, file: Path) -> None:
+        """Count the hours of a finished file, put it in its place, and declare it: from then on it is read."""
+        self._place("days", part).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._count(part, file)
+        os.replace(file, self.file(part))
+        self._declare(part)
+
+    def settle(self, part: Part) -> Part:
+        """Write down that the rows which a part replaces have left the database."""
+        settled = replace(part, is_settled=True)
+        self._declare(settled)
+        return settled
+
+    def drop(self, part: Part) -> None:
+        """Remove a part for good; the manifest first, so that nobody looks for a file that is gone."""
+        (self._place("days", part) / f"{part.name}.json").unlink(missing_ok=True)
+        self.file(part).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a killed process left half-made."""
+        for path in (*self.folder.glob("days/*/*.new"), *self.folder.glob("drafts/*"), *self._unmanifested()):
+            path.unlink(missing_ok=True)
+
+    def _unmanifested(self) -> list[Path]:
+        return [path for path in self.folder.glob("days/*/*.parquet") if not path.with_suffix(".json").exists()]
+
+    def sort(self, source: Path, target: Path, part: Part) -> None:
+        """Write the rows of a draft in the order that packs and is read best: by key, then by time."""
+        with self._cursor() as cursor:
+            ordered = cursor.sql(
+                "select * from read_parquet($file) order by key_id, at_us, number", params={"file": str(source)}
+            )
+            with _writer(target, part) as writer:
+                for batch in ordered.to_arrow_reader(ROW_GROUP):
+                    writer.write_batch(batch.cast(day_columns.SCHEMA), row_group_size=ROW_GROUP)
+        _sync(target)
+
+    def _count(self, part: Part, source: Path) -> None:
+        for what, text in _COUNTS.items():
+            place = self._place(what, part)
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            new = place / f"{part.name}.new"
+            with self._cursor() as cursor:
+                counted = cursor.sql(text, params={"file": str(source)}).to_arrow_table()
+            pq.write_table(counted, new, compression="zstd", compression_level=_ZSTD_LEVEL)
+            _sync(new)
+            os.replace(new, place / f"{part.name}.parquet")
+
+    def _declare(self, part: Part) -> None:
+        path = self._place("days", part) / f"{part.name}.json"
+        new = path.with_suffix(".json-new")
+        new.write_bytes(orjson.dumps({**asdict(part), "day": part.day.isoformat()}, option=orjson.OPT_INDENT_2))
+        _sync(new)
+        os.replace(new, path)
+        _sync(path.parent)
+
+
+_IN_ORDER = "select * from {files} order by number"
+
+
+class Draft:
+    """Rows on their way into a part: written down as they come, in the order of their numbers."""
+
+    def __init__(self, archive: Archive, day: date, kind: str, leaf: Leaf) -> None:
+        self.day, self.kind, self._leaf = day, kind, leaf
+        folder = archive.folder / "drafts"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = folder / f"{day.isoformat()}.{kind}"
+        self._writer = pq.ParquetWriter(self.path, day_columns.SCHEMA, compression="lz4")
+        self._sum = hashlib.sha256()
+        self._rows = self._first = self._last = 0
+        self._nodes: dict[str, tuple[int, int]] = {}
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take the next rows."""
+        for row in rows:
+            leaf = self._leaf(row)
+            self._sum.update(len(leaf).to_bytes(4, "big") + leaf)
+            if row.get("node") is not None and row.get("number_in_node") is not None:
+                low, high = self._nodes.get(row["node"], (row["number_in_node"],) * 2)
+                self._nodes[row["node"]] = (min(low, row["number_in_node"]), max(high, row["number_in_node"]))
+        self._first = self._first or rows[0]["number"]
+        self._last = rows[-1]["number"]
+        self._rows += len(rows)
+        self._writer.write_batch(day_columns.batch(rows))
+
+    def part(self, number: int) -> Part:
+        """End the draft, and say what it holds."""
+        self._writer.close()
+        return Part(
+            day=self.day,
+            kind=self.kind,
+            number=number,
+            rows=self._rows,
+            first=self._first,
+            last=self._last,
+            leaves=self._sum.hexdigest(),
+            file_sha256="",
+            nodes=self._nodes,
+            is_settled=False,
+        )
+
+
+@contextmanager
+def _writer(target: Path, part: Part) -> Iterator[pq.ParquetWriter]:
+    # Who looked at one person asks every file of many days: the filter lets nearly all of them be passed over.
+    filters = {"subject": {"ndv": max(1, min(part.rows, ROW_GROUP)), "fpp": 0.05}}
+    with pq.ParquetWriter(
+        target,
+        day_columns.SCHEMA,
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        use_dictionary=day_columns.DICTIONARY,
+        column_encoding=day_columns.DELTAS,
+        bloom_filter_options=filters if part.kind == PERSONAL else None,
+    ) as writer:
+        yield writer
+
+
+def _sum(leaves: Iterator[bytes]) -> tuple[int, str]:
+    total, count = hashlib.sha256(), 0
+    for leaf in leaves:
+        total.update(len(leaf).to_bytes(4, "big") + leaf)
+        count += 1
+    return count, total.hexdigest()
+
+
+def _file_sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _broken(path: Path, why_en: str, why_vi: str) -> errors.StorageUnavailable:
+    return errors.StorageUnavailable(
+        f"the day file {path.name} is not sound: {why_en}", detail_vi=f"Tệp ngày {path.name} hỏng: {why_vi}."
+    )

@@ -1,0 +1,46 @@
+"""Files that only grow or change as a whole, and the one word for a log that is not as it was left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lienthong.core import errors
+
+
+def whole_lines(path: Path, *, cut: bool = False) -> list[bytes]:
+    """Give the lines of a file that only grows; the torn end of one is left out, or with `cut` taken off."""
+    data = path.read_bytes() if path.exists() else b""
+    end = data.rfind(b"\n") + 1
+    if cut and end < len(data):
+        os.truncate(path, end)
+    return data[:end].splitlines()
+
+
+def append_lines(path: Path, lines: Sequence[bytes]) -> None:
+    """Add whole lines to a file and wait for the disk."""
+    with path.open("ab") as file:
+        file.write(b"".join(line + b"\n" for line in lines))
+        file.flush()
+        os.fdatasync(file.fileno())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a whole file in the place of another, never half of it."""
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def not_sound(why: str, **facts: Any) -> errors.StorageUnavailable:
+    """Say that a sealed log is not as it was left."""
+    return errors.StorageUnavailable(
+        f"the sealed log is not as it was left: {why}; run `lienthong journal verify`",
+        detail_vi=f"Sổ niêm phong không còn nguyên vẹn ({why}); hãy chạy `lienthong journal verify`.",
+        **facts,
+    )

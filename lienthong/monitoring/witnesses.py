@@ -1,0 +1,216 @@
+"""Witnesses: somebody else keeps, and countersigns, what the hub stated, so that the hub cannot take it back.
+
+Three ways: a folder (a file share of another machine), a command (mail, syslog, whatever the unit has), and a
+witness that speaks C2SP tlog-witness. A witness that is away never stops sealing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import shlex
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lienthong.core import crypto
+from lienthong.monitoring import checkpoints, log_files, merkle, sealed_log, tiles
+
+_log = logging.getLogger("lienthong.seals")
+_FILE = "cosignatures.jsonl"
+TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Where checkpoints are shown, and the key of countersignatures (none: they are kept elsewhere)."""
+
+    folder: Path | None = None
+    command: str = ""
+    url: str = ""
+    key: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anybody is to be shown anything."""
+        return bool(self.folder or self.command or self.url)
+
+
+async def show(witness: Witness, log: sealed_log.SealedLog, note: str) -> list[str]:
+    """Show one checkpoint to the witness; gives the countersignatures that hold, and keeps them with the log."""
+    lines: list[str] = []
+    try:
+        if witness.folder is not None:
+            lines += await asyncio.to_thread(_drop, witness.folder, log, note)
+        if witness.command:
+            lines += await _run(witness.command, note)
+        if witness.url:
+            lines += await asyncio.to_thread(_post, witness.url, log, note)
+    except (OSError, TimeoutError, checkpoints.NotANote, merkle.DoesNotHold) as exc:
+        _log.warning("the witness could not be shown a checkpoint", extra={"why": f"{type(exc).__name__} {exc}"})
+    kept = list(_that_hold(log.folder, lines, witness.key)) if witness.key else []
+    if kept:
+        await asyncio.to_thread(log_files.append_lines, log.folder / _FILE, [orjson.dumps(each) for each in kept])
+    return [each["line"] for each in kept]
+
+
+def _that_hold(folder: Path, lines: list[str], key: str) -> Iterator[dict[str, Any]]:
+    """Find the checkpoint that each line is of: a witness may answer with one that it was shown before."""
+    who = checkpoints.verifier(key)
+    notes = [orjson.loads(line) for line in log_files.whole_lines(folder / "checkpoints.jsonl")[-1_000:]]
+    known = set(log_files.whole_lines(folder / _FILE))
+    for line in lines:
+        for note in reversed(notes):
+            try:
+                checkpoints.cosigned_at(note, line, who)
+            except checkpoints.NotANote:
+                continue
+            body, _ = checkpoints.parts(note)
+            found = {"number": checkpoints.parse(body).number, "witness": who.text, "line": line.rstrip("\n")}
+            if orjson.dumps(found) not in known:
+                yield found
+            break
+
+
+# --------------------------------------------------------------------------------------------------- three ways
+
+
+def _drop(folder: Path, log: sealed_log.SealedLog, note: str) -> list[str]:
+    """Put the checkpoint into the folder, with what proves that it continues the last; fetch what was signed."""
+    place = folder / log.verifier.name.replace("/", "_")
+    place.mkdir(parents=True, exist_ok=True)
+    body, _ = checkpoints.parts(note)
+    new = checkpoints.parse(body)
+    old = _last_dropped(place)
+    proof: list[str] = []
+    if old is not None and 0 < old.size <= new.size:
+        proof = [step.hex() for step in merkle.consistency_proof(old.size, new.size, log.tiles.read)]
+    if not (place / "verifier").exists():
+        log_files.replace(place / "verifier", (log.verifier.text + "\n").encode())
+    told = {"note": note, "old": old.size if old else 0, "proof": proof}
+    log_files.replace(place / f"{new.number:010d}.checkpoint", orjson.dumps(told))
+    return [path.read_text(encoding="utf-8") for path in sorted(place.glob("*.cosigned"))[-100:]]
+
+
+def _last_dropped(place: Path) -> checkpoints.Checkpoint | None:
+    found = sorted(place.glob("*.checkpoint"))
+    if not found:
+        return None
+    body, _ = checkpoints.parts(orjson.loads(found[-1].read_bytes())["note"])
+    return checkpoints.parse(body)
+
+
+async def _run(command: str, note: str) -> list[str]:
+    """Run the operator's command with the checkpoint as its input; each line that it prints may be a signature."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=pipe, stdout=pipe)
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(note.encode()), TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise OSError(f"the witness command ended with {process.returncode}")
+    return printed.decode(errors="replace").splitlines()
+
+
+def _post(url: str, log: sealed_log.SealedLog, note: str) -> list[str]:
+    """Ask a witness by C2SP tlog-witness `add-checkpoint`; one that is further back is asked from where it is."""
+    if not url.startswith(("http://", "https://")):
+        raise OSError("the address of a witness begins with https://")
+    body, _ = checkpoints.parts(note)
+    size = checkpoints.parse(body).size
+    old = size
+    for _ in range(2):
+        steps = merkle.consistency_proof(old, size, log.tiles.read) if 0 < old < size else []
+        proof = "".join(f"{base64.b64encode(step).decode()}\n" for step in steps)
+        asked = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", f"old {old}\n{proof}\n{note}".encode())  # noqa: S310
+        try:
+            with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
+                return list(answer.read(100_000).decode().splitlines())
+        except urllib.error.HTTPError as exc:
+            said = exc.read(100).decode(errors="replace").strip()
+            if exc.code != 409 or not said.isdigit() or int(said) > size:
+                raise OSError(f"the witness answers {exc.code}") from exc
+            old = int(said)
+    raise OSError("the witness and the hub do not agree where to go on from")
+
+
+# ------------------------------------------------------------------------------------------------ the other side
+
+
+def countersign(place: Path, *, name: str, signer: crypto.Signer, now: datetime) -> int:
+    """Countersign, as the witness, every checkpoint in a folder that continues the last one; gives how many.
+
+    Runs on the witness's machine; what it signed last is kept beside. Raises NotANote or DoesNotHold at the first
+    checkpoint that does not continue what was signed before: then somebody has changed the past.
+    """
+    who = checkpoints.verifier((place / "verifier").read_text(encoding="utf-8"))
+    last, done = _signed_before(place), 0
+    for path in sorted(place.glob("*.checkpoint")):
+        told = orjson.loads(path.read_bytes())
+        new = checkpoints.read(told["note"], who)
+        if last is not None and new.number <= last.number:
+            continue
+        if last is not None:
+            if told["old"] != last.size:
+                raise checkpoints.NotANote(f"checkpoint {new.number} does not continue no. {last.number}")
+            steps = [bytes.fromhex(step) for step in told["proof"]]
+            merkle.check_consistency(last.size, new.size, last.root, new.root, steps)
+        line = checkpoints.cosign(told["note"], name=name, signer=signer, now=now)
+        log_files.replace(path.with_suffix(".cosigned"), line.encode())
+        log_files.replace(place / "signed-last", told["note"].encode())
+        last, done = new, done + 1
+    return done
+
+
+def _signed_before(place: Path) -> checkpoints.Checkpoint | None:
+    path = place / "signed-last"
+    if not path.exists():
+        return None
+    body, _ = checkpoints.parts(path.read_text(encoding="utf-8"))
+    return checkpoints.parse(body)
+
+
+def kept_by(folder: Path) -> Iterator[tuple[str, checkpoints.Checkpoint]]:
+    """Give what a witness's folder holds: the log's name and each checkpoint, whoever signed it."""
+    for path in sorted(folder.glob("*/*.checkpoint")):
+        note = orjson.loads(path.read_bytes())["note"]
+        who = checkpoints.verifier((path.parent / "verifier").read_text(encoding="utf-8"))
+        yield who.name, checkpoints.read(note, who)
+
+
+def differs(kept: checkpoints.Checkpoint, last: checkpoints.Checkpoint, hashes: tiles.Tiles) -> bool:
+    """Whether the log is not one that continues what a witness keeps: rolled back, or another altogether."""
+    return kept.number > last.number or kept.size > last.size or hashes.root(kept.size) != kept.root
+
+
+# --------------------------------------------------------------------------------------------------- in exports
+
+
+def copy_cosignatures(log: Path, export: Path) -> None:
+    """Put the countersignatures of a log into an export."""
+    lines = log_files.whole_lines(log / _FILE)
+    if lines:
+        (export / _FILE).write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def described(export: Path) -> list[str]:
+    """Say who countersigned what in an export, last one of each witness; raises NotANote where a line is false."""
+    notes = [orjson.loads(line) for line in log_files.whole_lines(export / "checkpoints.jsonl")]
+    found: dict[str, str] = {}
+    for line in log_files.whole_lines(export / _FILE):
+        told = orjson.loads(line)
+        who = checkpoints.verifier(told["witness"])
+        at = checkpoints.cosigned_at(notes[told["number"] - 1], told["line"], who)
+        when = datetime.fromtimestamp(at, UTC).isoformat()
+        found[who.text] = f"{export.name}: checkpoint {told['number']} countersigned by {who.text} at {when}"
+    return list(found.values())
