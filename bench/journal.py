@@ -41,11 +41,13 @@ DAY = """
 with dice as (
     select i, random() a, random() b, random() c, random() d, random() e, random() f, random() g
     from range($rows) numbers(i)
-), placed as (
+), timed as (
     select *, cast(floor({keys} * a * a * a) as integer) as k,
         cast($begun + 1000 * floor(case when b < 0.85 then 25200000 + 39600000 * c else 86400000 * c end)
             + floor(1000 * d) as bigint) as at_us
     from dice
+), placed as (
+    select * replace (row_number() over (order by at_us) - 1 as i) from timed
 )
 select {columns} from (
     select $first + i as number, at_us, 'in' as direction, null as message_id,

@@ -114,7 +114,10 @@ def tree_root(size: int, read: Callable[[int, int], bytes]) -> bytes:
 def check_log(folder: Path, wanted: str | None) -> str:
     """Check one log of an export; gives what to tell, or raises Wrong."""
     key_text = (folder / "verifier").read_text(encoding="utf-8").strip()
-    demand(not wanted or wanted.split("+")[-1] == key_text.split("+")[-1], "verifier: not the key that you gave")
+    demand(
+        not wanted or wanted.strip().split("+", 2)[-1] == key_text.split("+", 2)[-1],
+        "verifier: not the key that you gave",
+    )
     key = read_key(key_text, 1)
     proof = json.loads((folder / "proof.json").read_bytes())
     notes = [json.loads(line) for line in lines_of(folder / "checkpoints.jsonl")]

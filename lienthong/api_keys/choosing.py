@@ -9,12 +9,7 @@ from lienthong.core import settings, storage
 def planner(chosen: settings.Limits) -> rules.Planner:
     """Give what works out the rules of each key, with what every key gets by default."""
     defaults = limits.Defaults(chosen.in_flight, chosen.spike_share, chosen.spike_least)
-    upstreams = [
-        fair.Upstream(
-            name, one.quota, one.period, _names(one.operations), one.reserve, frozenset(_names(one.reserved_for))
-        )
-        for name, one in chosen.upstreams.items()
-    ]
+    upstreams = fair.parse_all(chosen.upstreams)
     return rules.Planner(defaults, upstreams)
 
 
@@ -33,7 +28,3 @@ def limiter(chosen: settings.Settings, store: storage.Storage) -> limits.Limiter
     return redis_limits.RedisLimiter(
         chosen.redis.url, name=seat.name, terms=terms, planner=planner(said), seat=seat
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

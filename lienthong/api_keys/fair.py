@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lienthong.core import errors
+
 # Early in the day there is little to judge by: nobody's need is guessed from less than this part of it.
 _LEAST_ELAPSED = 0.05
+_SHAPE = re.compile(
+    r"(?P<name>\w+)\s*=\s*(?P<quota>[1-9]\d{0,12})\s*/\s*(?P<unit>day|month)\s+for\s+(?P<operations>[\w.*]+(?:\s*,\s*[\w.*]+)*)"
+    r"(?:\s+reserve\s+(?P<reserve>\d{1,13})\s+of\s+(?P<keys>[\w-]+(?:\s*,\s*[\w-]+)*))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,35 @@ class Upstream:
     def open_to(self, key_id: str) -> int:
         """How much of the quota is open to a key: without the reserve, unless it is named."""
         return self.quota if key_id in self.reserved_for else max(0, self.quota - self.reserve)
+
+
+def parse_all(text: str) -> tuple[Upstream, ...]:
+    """Read quotas separated by semicolons; see `parse`."""
+    return tuple(parse(part) for part in text.split(";") if part.strip())
+
+
+def parse(text: str) -> Upstream:
+    """Read `NAME=10000/day for residents.* reserve 500 of KEY-ID,KEY-ID`. Raises Misconfigured."""
+    match = _SHAPE.fullmatch(text.strip())
+    if match is None:
+        raise errors.Misconfigured(
+            f"LIENTHONG_LIMITS__UPSTREAMS: “{text.strip()[:80]}” cannot be read; write for example "
+            "population_c06=10000/day for residents.*, or with a reserve: … reserve 500 of KEY-ID",
+            detail_vi=f"LIENTHONG_LIMITS__UPSTREAMS: không hiểu “{text.strip()[:80]}”; viết ví dụ "
+            "population_c06=10000/day for residents.*, hoặc có dự trữ: … reserve 500 of KEY-ID.",
+        )
+    return Upstream(
+        match["name"],
+        int(match["quota"]),
+        match["unit"],
+        _names(match["operations"]),
+        int(match["reserve"] or 0),
+        frozenset(_names(match["keys"] or "")),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def divide(total: int, needs: Sequence[float]) -> list[int]:

@@ -156,7 +156,8 @@ for i = 1, #states do
     local quiet = tonumber(state.reserves.recall or '0') + math.min(state.window, 60000000) < now
     if slot >= 0 and quiet and not state.is_coming and state.used * 2 <= state.quota then
       local free = state.quota - state.used - state.away - state.present - mine
-      mine = math.max(mine, math.min(share_of(slot, state.quota), mine + math.max(0, free)))
+      -- Half of what is free stays free: else the last to come would have to call it back at once.
+      mine = math.max(mine, math.min(share_of(slot, state.quota), math.floor((free + mine) / 2)))
     end
     if mine ~= state.mine then redis.call('HSET', state.place .. ':r', slot, mine) end
     state.mine = mine

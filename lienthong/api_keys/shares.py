@@ -236,7 +236,13 @@ class Ledger:
         if not violated:
             for holding, _ in states:
                 holding.admit(now_ns)
-        policies = tuple([_alone_policy(holding, most, now_ns, now) for holding, most in states])
+        policies = tuple(
+            [
+                _alone_policy(holding, most, now_ns, now)
+                for holding, most in states
+                if holding.rule.shown or holding.rule.name in violated
+            ]
+        )
         if violated:
             return limits.Decision(False, policies, wait_s, tuple(violated), reduced=not own_fault)
         return self._fly(plan, limits.Decision(True, policies, reduced=True))

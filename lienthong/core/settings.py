@@ -141,29 +141,17 @@ class Proof(Section):
         return {name.strip(): [word.strip() for word in said.split("|")] for name, _, said in pairs}
 
 
-class Upstream(Section):
-    """What another system lets the whole hub call, divided fairly among the keys that use it."""
-
-    quota: int = Field(ge=1, description="requests in each period, all keys together")
-    period: Literal["day", "month"] = "day"
-    operations: str = Field(description="operations paid from it, separated by commas; a group as residents.*")
-    reserve: int = Field(0, ge=0, description="kept back for the keys named in reserved_for")
-    reserved_for: str = Field("", description="ids of keys, separated by commas")
-
-
 class Limits(Section):
     """How the limits of keys are counted."""
 
-    in_flight: int = Field(256, ge=1, description="a key's requests at the same time, where it states no cap itself")
+    in_flight: int = Field(256, ge=1, description="a key's requests at the same time, unless it states a cap")
     spike_share: float = Field(0.25, gt=0, le=1, description="derived spike guard: part of a minute in one second")
-    spike_least: int = Field(1000, ge=1, description="the derived spike guard is never narrower than this a second")
+    spike_least: int = Field(1000, ge=1, description="the derived spike guard is never below this a second")
     gateways: int = Field(4, ge=1, le=64, description="processes that share the limits; each holds one part alone")
     answer_within_s: float = Field(0.015, gt=0, description="then a decision is taken on the own share")
     patience_s: float = Field(0.25, gt=0, description="the longest wait for Redis, where there is no share")
     grace_s: float = Field(900.0, gt=0, description="without Redis for longer: no operations on personal data")
-    upstreams: dict[str, Upstream] = Field(
-        default_factory=dict, description="quotas of outside systems, one section each"
-    )
+    upstreams: str = Field("", description="shared quotas, by semicolons: NAME=9000/day for residents.* reserve 500 of KEY")
 
 
 class Outbox(Section):
@@ -228,7 +216,7 @@ class Seals(Section):
     """Sealing of the access record, and who countersigns it."""
 
     every_s: float = Field(10.0, gt=0, le=60, description="so often what is new is sealed by a signed checkpoint")
-    witness_folder: Path | None = Field(None, description="a share on another machine, shown every checkpoint")
+    witness_folder: str = Field("", description="a share on another machine, shown every checkpoint")
     witness_command: str = Field("", description="a command that gets each checkpoint as its input: mail, syslog")
     witness_url: str = Field("", description="a witness that speaks C2SP tlog-witness")
     witness_key: str = Field("", description="the witness's public key, as name+id+key; its signatures are kept")

@@ -66,6 +66,7 @@ DICTIONARY = [
 ]
 DELTAS = {name: "DELTA_BINARY_PACKED" for name, kind in KINDS.items() if kind in ("moment", "count")}
 NAMES = tuple(KINDS)
+COLUMNS = tuple(str(column.name) for column in tables.exchanges.c)
 _SAID = {ours: theirs for theirs, ours in _RENAMED.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.core import access_record, errors, ingest, journal, settings, spool_reading, tables
-from lienthong.monitoring import asking, day_files
+from lienthong.monitoring import asking, day_files, seals
 
 _log = logging.getLogger("lienthong.retention")
 _t = tables.exchanges
@@ -30,6 +31,15 @@ class Rolled:
     day: date
     rows: int
     files: int
+
+
+async def keep_house(
+    sources: asking.Sources, kept: settings.Archive, *, home: Path, now: datetime, actor: str
+) -> tuple[list[Rolled], list[str]]:
+    """Do what is due each night: closed days into files, what is too old dropped with its seals told so."""
+    rolled = await roll_closed_days(sources, hot_days=kept.hot_days, now=now, spool=home / "spool")
+    retire = functools.partial(seals.retire, home, now=now)
+    return rolled, await drop_old_days(sources, kept, now=now, actor=actor, retire=retire)
 
 
 async def roll_closed_days(

@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from lienthong.core import access_record, clock, crypto, errors, ingest, spool_reading, storage, tables
-from lienthong.monitoring import checkpoints, log_files, retired, sealed_log
+from lienthong.core import access_record, clock, crypto, errors, ingest, settings, spool_reading, storage, tables
+from lienthong.monitoring import checkpoints, log_files, retired, sealed_log, witnesses
 
 _log = logging.getLogger("lienthong.seals")
 
@@ -208,22 +208,33 @@ async def run(
     store: storage.Storage,
     closing: asyncio.Event,
     *,
+    chosen: settings.Seals,
     agency: str = "",
-    every_s: float = 10.0,
     now: clock.Clock = clock.now,
-    shown: Any = None,
 ) -> None:
-    """Seal every so many seconds until closing, and once more then; `shown` gets the new checkpoints."""
+    """Seal every so many seconds until closing, and once more then; the witness is shown what is new."""
+    witness = witnesses.Witness(
+        Path(chosen.witness_folder) if chosen.witness_folder else None,
+        chosen.witness_command,
+        chosen.witness_url,
+        chosen.witness_key,
+    )
     async with opened(home, store, agency=agency, closing=closing) as sealer:
         while sealer is not None:
             is_last = closing.is_set()
             try:
-                notes = await sealer.step(now())
-                if notes and shown is not None:
-                    await shown(sealer, notes)
+                await _show(witness, sealer, await sealer.step(now()))
             except errors.StorageUnavailable as exc:
                 _log.error("the record cannot be sealed", extra={"why": exc.detail("en")})
             if is_last:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), every_s)
+                await asyncio.wait_for(closing.wait(), chosen.every_s)
+
+
+async def _show(witness: witnesses.Witness, sealer: Sealer, notes: Iterable[str]) -> None:
+    """Show the witness the newest of these checkpoints of each log."""
+    newest = {note.partition("\n")[0]: note for note in notes if witness.is_set}
+    for log in (sealer.access, sealer.admin):
+        if log.verifier.name in newest:
+            await witnesses.show(witness, log, newest[log.verifier.name])

@@ -1,4 +1,4 @@
-"""Four gateways under load while a real Valkey is killed, hung, restarted empty or slow: never over the maximum."""
+"""Four gateways while a real Valkey is killed, hung, restarted empty or slow: never over the maximum."""
 
 from __future__ import annotations
 

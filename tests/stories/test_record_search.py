@@ -87,7 +87,7 @@ async def test_the_files_give_back_the_exact_bytes(hub: hubs.Hub) -> None:
     await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
     days = [date(2026, 11, day) for day in (17, 18, 19)]
     found = [leaf for day in days for leaf in where.archive.rows(day, access_record.from_row)]
-    assert found == leaves[: len(found)]
+    assert sorted(found) == sorted(leaves[: len(found)])
     assert len(found) > 900
 
 

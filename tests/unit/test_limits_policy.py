@@ -1,4 +1,4 @@
-"""What a key's limits say: their spelling, what is added to them, caps in flight, and fair shares of an upstream."""
+"""What a key's limits say: spelling, what is added to them, caps in flight, fair shares of an upstream."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def test_a_limit_is_printed_as_it_is_read(text: str):
     assert limits.parse(str(limits.parse(text.upper().replace("/", " / ")))) == limits.parse(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["spike 10/day", "spike 8 in flight", "8 inflight", "put=3/minute", "curb/minute"]
-)
+@pytest.mark.parametrize("text", ["spike 10/day", "spike 8 in flight", "8 inflight", "put=3/minute"])
 def test_a_limit_that_means_nothing_is_refused(text: str):
     with pytest.raises(errors.InvalidRequest):
         limits.parse(text)
@@ -42,9 +40,7 @@ def test_a_key_needs_a_maximum_on_everything_it_calls():
 
 
 @given(
-    st.lists(
-        st.sampled_from(["9/second", "600/minute", "5/hour", "50000/day", "70/month"]), min_size=1, unique=True
-    )
+    st.lists(st.sampled_from(["9/second", "600/minute", "5/hour", "5/day", "70/month"]), min_size=1, unique=True)
 )
 def test_no_key_is_without_any_of_the_four(texts: list[str]):
     whole = limits.complete(limits.parse_all(texts), limits.Defaults(in_flight=256))
@@ -106,8 +102,8 @@ def test_what_others_do_not_need_is_open_to_whoever_asks():
 
 
 def test_an_upstreams_reserve_is_kept_for_the_named_keys():
-    upstream = fair.Upstream("population_c06", 10, "day", ("residents.*",), 4, frozenset({"police"}))
-    bench = local_limits.LocalLimiter(planner=rules.Planner(upstreams=[upstream]), monotonic_ns=lambda: 10**12)
+    upstreams = fair.parse_all("population_c06=10/day for residents.* reserve 4 of police; other=9/month for a.b")
+    bench = local_limits.LocalLimiter(planner=rules.Planner(upstreams=upstreams), monotonic_ns=lambda: 10**12)
     wanted = limits.parse_all(["100/minute"])
     anybody = [bench.decide("anybody", wanted, NOW, "residents.verify") for _ in range(8)]
     assert [answer.allowed for answer in anybody].count(True) == 6

@@ -22,7 +22,6 @@ from lienthong.monitoring import (
     day_files,
     retention,
     rollups,
-    seals,
     search,
     siem,
     siem_forms,
@@ -255,10 +254,8 @@ def roll(json: context.Json = False) -> None:
 
     async def work(hub: Hub) -> dict[str, Any]:
         kept, where = hub.settings.archive, sources(hub)
-        spool = hub.settings.home / "spool"
-        rolled = await retention.roll_closed_days(where, hot_days=kept.hot_days, now=hub.now(), spool=spool)
-        retire = functools.partial(seals.retire, hub.settings.home, now=hub.now())
-        dropped = await retention.drop_old_days(where, kept, now=hub.now(), actor=context.actor(), retire=retire)
+        home, now = hub.settings.home, hub.now()
+        rolled, dropped = await retention.keep_house(where, kept, home=home, now=now, actor=context.actor())
         return {"rolled": {one.day.isoformat(): one.rows for one in rolled}, "dropped": dropped}
 
     done = context.run(work)

@@ -113,8 +113,8 @@ def verify(
         home = hub.settings.home
         report = await verification.verify(home, hub.storage, days=_days(hub))
         place = witness or hub.settings.seals.witness_folder
-        if place is not None:
-            await asyncio.to_thread(verification.compare, home, place, report)
+        if place:
+            await asyncio.to_thread(verification.compare, home, Path(place), report)
         return report
 
     report = context.run(work) if folder is None else exports.check(folder, key=key or None)
