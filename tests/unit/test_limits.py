@@ -196,5 +196,3 @@ def test_memory_of_idle_keys_is_given_back():
 def test_a_limit_that_cannot_be_read_is_refused(text: str):
     with pytest.raises(errors.InvalidRequest):
         limits.parse(text)
-
-
