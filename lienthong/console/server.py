@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -46,6 +47,9 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         loop.add_signal_handler(number, stop.set)
     async with hubs.opened(chosen) as hub:
         await _prepare(hub)
+        # What was loaded to start stays for ever: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         async with _beside(hub, stop, gateway_only):
             await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
 
