@@ -66,7 +66,8 @@ def decide(
         if attempt >= GARBLED_TRIES:
             return Verdict("dead", look_first=True)
         return Verdict("pending", after_s, look_first=True)
-    if isinstance(failure, errors.RemoteForbids):
+    if isinstance(failure, (errors.RemoteForbids, errors.Misconfigured)):
+        # A person must act on the account or the settings; the message is not at fault.
         return Verdict("pending", after_s, pause_target_s=rules.probe_longest_s)
     if not failure.retry or waited_s >= rules.give_up_after_s:
         return Verdict("dead", look_first=isinstance(failure, errors.OutcomeUnknown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import figures
 from lienthong.core import errors, logs, migrations, settings
 
+_log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
 
 
@@ -62,7 +64,9 @@ async def _prepare(hub: hubs.Hub) -> None:
         await migrations.must_be_current(hub.storage)
     timetable.check(hub.settings.timetable, known=frozenset(jobs.JOBS), now=hub.now())
     for target in hub.settings.dossiers.targets:
-        hub.system(target)
+        if target not in hub.systems:
+            # The catalogue can be served all the same; a report is refused in words until the system is enabled.
+            _log.warning("no changes of status can be taken: a target is not enabled", extra={"target": target})
 
 
 @asynccontextmanager

@@ -56,8 +56,9 @@ def test_an_answer_that_cannot_be_read_is_tried_a_few_times_and_then_shown_to_a_
     assert states == ["pending"] * (delivery.GARBLED_TRIES - 1) + ["dead"]
 
 
-def test_a_refused_account_pauses_the_target_and_keeps_the_message() -> None:
-    said = verdict(errors.RemoteForbids())
+@pytest.mark.parametrize("failure", [errors.RemoteForbids(), errors.Misconfigured()])
+def test_what_only_a_person_can_mend_pauses_the_target_and_keeps_the_message(failure: errors.HubError) -> None:
+    said = verdict(failure)
     assert said.state == "pending"
     assert said.pause_target_s == RULES.probe_longest_s
 
