@@ -22,10 +22,10 @@ demo: .venv/.runtime ## Khi `make run` đang chạy: đi qua từng việc / wit
 
 ##@ Hằng ngày / every day
 test: .venv/.dev ## Mọi kiểm thử / all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-quick: .venv/.dev ## Kiểm thử nhanh, không có truyện dài / without the long stories
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
 
 check: .venv/.dev ## Định dạng, lint, kiểu, chiều import, tệp ánh xạ / format, lint, types, imports, mappings
 	@$(BIN)/ruff format --check .

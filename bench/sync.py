@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import gzip
 import importlib
 import itertools
@@ -276,6 +277,8 @@ async def _hub(address: str, source: str) -> AsyncIterator[hubs.Hub]:
         )
         async with hubs.opened(chosen) as hub:
             await migrations.upgrade(hub.storage)
+            gc.collect()
+            gc.freeze()  # as a hub that serves does when it has started
             yield hub
 
 

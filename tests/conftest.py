@@ -28,3 +28,18 @@ async def sqlite_hub(tmp_path: Path) -> AsyncIterator[hub.Hub]:
 def shared_data() -> Path:
     """The shared data, or a skip that says where it was looked for."""
     return builders.shared_data()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the ledgers that stories kept, whichever worker told them."""
+    told = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        for name, value in report.user_properties
+        if name == "ledger"
+    ]
+    if told:
+        terminalreporter.section("ledgers")
+        for value in told:
+            terminalreporter.write_line(str(value))

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from lienthong.bus import events, leases, outbox, targets
+from lienthong.bus import events, leases, outbox, targets, verdicts
 from lienthong.bus.hub import Hub
 from lienthong.core import errors, journal, records, settings
 
@@ -25,56 +24,11 @@ _log = logging.getLogger("lienthong.delivery")
 Handler = Callable[[Hub, outbox.Claimed], Awaitable[records.Receipt]]
 Handlers = Mapping[str, Handler]
 
-GARBLED_TRIES = 6
 # Finished attempts are gathered this long into one transaction: long when many are in flight, else hardly.
 GATHER_BUSY_S = 0.02
 GATHER_S = 0.002
 RECLAIM_EVERY_S = 0.5
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of a message after one attempt."""
-
-    state: str
-    after_s: float = 0.0
-    look_first: bool = False
-    blames_target: bool = False
-    pause_target_s: float | None = None
-
-
-def decide(
-    failure: errors.HubError | None,
-    *,
-    attempt: int,
-    waited_s: float,
-    rules: settings.Outbox,
-    chance: Callable[[], float] = random.random,
-) -> Verdict:
-    """Say what becomes of a message after one attempt: delivered, later, or dead.
-
-    Pure. Trouble that may pass is tried again at growing intervals with full jitter; a refusal is final,
-    because asking again would not change the answer. An answer that cannot be read is tried a few times (the
-    effect is unknown) and is then dead, for a person to look at.
-    """
-    if failure is None:
-        return Verdict("delivered")
-    ceiling = min(rules.retry_longest_s, rules.retry_first_s * 2 ** min(attempt - 1, 20))
-    after_s = ceiling * (0.5 + 0.5 * chance())
-    if isinstance(failure, errors.RemoteGarbled):
-        if attempt >= GARBLED_TRIES:
-            return Verdict("dead", look_first=True)
-        return Verdict("pending", after_s, look_first=True)
-    if isinstance(failure, errors.RemoteForbids):
-        return Verdict("pending", after_s, pause_target_s=rules.probe_longest_s)
-    if not failure.retry or waited_s >= rules.give_up_after_s:
-        return Verdict("dead", look_first=isinstance(failure, errors.OutcomeUnknown))
-    if isinstance(failure, errors.RemoteBusy):
-        wait_s = failure.retry_after_s or after_s
-        return Verdict("pending", wait_s, pause_target_s=wait_s)
-    uncertain = isinstance(failure, errors.OutcomeUnknown) or bool(failure.facts.get("outcome_uncertain"))
-    return Verdict("pending", after_s, look_first=uncertain, blames_target=isinstance(failure, errors.RemoteError))
 
 
 @dataclass(slots=True)
@@ -119,13 +73,18 @@ class _Drive:
     def held(self) -> int:
         return len(self.ready) + self.in_flight + len(self.done)
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing new may begin: the target is not active, and this is not its probe."""
+        return self.state.state != targets.ACTIVE and not self.probing
+
     # ------------------------------------------------------------------------------------------- one message
 
     async def work(self) -> None:
         while True:
             await self.more.acquire()
-            if not self.ready:
-                continue
+            if not self.ready or self.is_held_back:
+                continue  # handed back, or about to be: the target was suspended meanwhile
             message = self.ready.popleft()
             self.in_flight += 1
             try:
@@ -146,7 +105,7 @@ class _Drive:
         except Exception as exc:  # the run of a task: a defect must not stop the other messages
             _log.exception("a message met a defect", extra={"message_id": message.id})
             failure = errors.InternalFault(defect=type(exc).__name__)
-        verdict = decide(
+        verdict = verdicts.decide(
             failure,
             attempt=message.attempts,
             waited_s=(started_at - message.waiting_since).total_seconds(),
@@ -165,7 +124,7 @@ class _Drive:
             took_ms=(time.perf_counter() - begun) * 1000,
         )
 
-    def judge(self, verdict: Verdict, failure: errors.HubError | None) -> None:
+    def judge(self, verdict: verdicts.Verdict, failure: errors.HubError | None) -> None:
         """Count what one attempt says about the target itself."""
         if verdict.state == "delivered":
             self.report.delivered += 1
@@ -233,13 +192,16 @@ class _Drive:
         if found.state != self.stored.state:
             self.state = found
         self.stored = found
-        limit, self.probing = self.rules.batch, False
+        limit = self.rules.batch
         if self.state.state == targets.PAUSED:
+            self.probing = False
             return 0
         if self.state.state == targets.SUSPENDED:
             if self.held or (self.state.probe_at and self.state.probe_at > now):
                 return 0
             limit, self.probing = 1, True
+        else:
+            self.probing = False
         limit = min(limit, self.rules.max_concurrent + self.rules.batch - self.held)
         if limit <= 0:
             return 0
@@ -296,7 +258,7 @@ class _Drive:
         del self.done[: len(batch)]
         self.room.set()
         await self.note_target(answered=any(item.state == "delivered" for item in batch))
-        if self.state.state != targets.ACTIVE and self.ready:
+        if self.is_held_back and self.ready:
             await self.give_back()
 
 
@@ -348,6 +310,8 @@ async def _pump(
             if task.done():
                 task.result()
         run.room.clear()
+        if run.is_held_back and run.ready:
+            await run.give_back()
         # A low mark, so that a claim takes a whole batch and its cost is shared by many messages.
         got = await run.claim() if len(run.ready) <= run.rules.max_concurrent // 2 else 0
         now = loop.time()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,6 +21,7 @@ from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import figures
 from lienthong.core import errors, logs, migrations, settings
 
+_log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
 
 
@@ -46,6 +49,9 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         loop.add_signal_handler(number, stop.set)
     async with hubs.opened(chosen) as hub:
         await _prepare(hub)
+        # What was loaded to start stays for ever: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         async with _beside(hub, stop, gateway_only):
             await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
 
@@ -58,7 +64,9 @@ async def _prepare(hub: hubs.Hub) -> None:
         await migrations.must_be_current(hub.storage)
     timetable.check(hub.settings.timetable, known=frozenset(jobs.JOBS), now=hub.now())
     for target in hub.settings.dossiers.targets:
-        hub.system(target)
+        if target not in hub.systems:
+            # The catalogue can be served all the same; a report is refused in words until the system is enabled.
+            _log.warning("no changes of status can be taken: a target is not enabled", extra={"target": target})
 
 
 @asynccontextmanager

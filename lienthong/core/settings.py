@@ -188,7 +188,9 @@ class Sync(Section):
 class Dossiers(Section):
     """Dossier status push."""
 
-    targets: tuple[str, ...] = Field(("dvcqg_adapter",), description="contracts that are told of every change")
+    targets: tuple[str, ...] = Field(
+        ("dvcqg_adapter",), min_length=1, description="contracts that are told of every change"
+    )
     answer_days: int = Field(1, ge=0, description="working days to accept or answer an online dossier (HG 6.1a)")
     supplement_days: int = Field(30, ge=1, description="days a dossier may wait for papers (HG 5.5)")
 

@@ -340,3 +340,10 @@ async def test_times_that_come_from_different_requests_must_agree_all_the_same(w
     assert [problem.field for problem in refused.value.problems] == ["due_at"]
     with pytest.raises(errors.InvalidRequest):
         await report(world, "received", due_at=BEGUN - timedelta(days=3))
+
+
+async def test_two_declarations_of_one_dossier_at_once_make_one_dossier(world: World) -> None:
+    views = await asyncio.gather(
+        *(dossier_status.put(world.hub, dossier(), caller=caller(), request_id="r") for _ in range(8))
+    )
+    assert sum(view.created for view in views) == 1

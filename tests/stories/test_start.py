@@ -65,7 +65,6 @@ def test_a_setting_that_is_not_one_stops_the_start_and_is_named(
 def test_a_door_that_is_taken_is_said_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("LIENTHONG_GATEWAY__PORT", str(taken.getsockname()[1]))
-        monkeypatch.setenv("LIENTHONG_DOSSIERS__TARGETS", "")
         code, said = run("serve")
     assert code == 1
     assert "Không mở được" in said

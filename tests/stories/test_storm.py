@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -182,7 +182,7 @@ def without_repeats(steps: list[tuple[str, str]]) -> tuple[list[tuple[str, str]]
 @pytest.mark.long
 @pytest.mark.parametrize("size", [towns.EMBEDDED, towns.FULL])
 def test_every_change_arrives_in_order_once_in_effect_whatever_happens(
-    size: str, capsys: pytest.CaptureFixture[str]
+    size: str, record_property: Callable[[str, object], None]
 ) -> None:
     ledger, changes = Ledger(), plan()
 
@@ -215,14 +215,16 @@ def test_every_change_arrives_in_order_once_in_effect_whatever_happens(
     assert sum(map(len, ledger.sent.values())) == CHANGES
     assert repeats <= unknown, "a step may stand twice only where its answer was lost"
     assert "000000000001" not in printed
-    with capsys.disabled():
-        print(f"\n{size}: {CHANGES} changes, {len(held)} dossiers, {took_s:.0f} s")
-        print(f"  answers to callers  {dict(ledger.answers)}")
-        print(f"  killed              {dict(ledger.killed)}")
-        print(f"  bad days            {dict(ledger.days)}")
-        print(f"  dead, sent again    {ledger.retried}")
-        print(f"  steps twice         {repeats} (answers lost on the way: {unknown})")
-        print(f"  at the sandbox      {counted['systems']['dvcqg_adapter']}")
+    lines = [
+        f"{size}: {CHANGES} changes, {len(held)} dossiers, {took_s:.0f} s",
+        f"  answers to callers  {dict(ledger.answers)}",
+        f"  killed              {dict(ledger.killed)}",
+        f"  bad days            {dict(ledger.days)}",
+        f"  dead, sent again    {ledger.retried}",
+        f"  steps twice         {repeats} (answers lost on the way: {unknown})",
+        f"  at the sandbox      {counted['systems']['dvcqg_adapter']}",
+    ]
+    record_property("ledger", "\n".join(lines))
 
 
 def lost_answers(town: towns.Town) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from lienthong.bus import delivery
+from lienthong.bus import verdicts
 from lienthong.core import errors, settings
 
 RULES = settings.Outbox()
 
 
-def verdict(failure: errors.HubError | None, *, attempt: int = 1, waited_s: float = 0.0) -> delivery.Verdict:
-    return delivery.decide(failure, attempt=attempt, waited_s=waited_s, rules=RULES, chance=lambda: 1.0)
+def verdict(failure: errors.HubError | None, *, attempt: int = 1, waited_s: float = 0.0) -> verdicts.Verdict:
+    return verdicts.decide(failure, attempt=attempt, waited_s=waited_s, rules=RULES, chance=lambda: 1.0)
 
 
 def test_a_message_that_was_taken_is_delivered() -> None:
@@ -34,7 +34,7 @@ def test_trouble_that_may_pass_is_tried_later_at_growing_intervals() -> None:
 
 
 def test_the_interval_is_spread_so_that_messages_do_not_come_back_together() -> None:
-    low = delivery.decide(errors.RemoteUnavailable(), attempt=4, waited_s=0, rules=RULES, chance=lambda: 0.0)
+    low = verdicts.decide(errors.RemoteUnavailable(), attempt=4, waited_s=0, rules=RULES, chance=lambda: 0.0)
     assert low.after_s == verdict(errors.RemoteUnavailable(), attempt=4).after_s / 2
 
 
@@ -52,12 +52,13 @@ def test_a_busy_target_is_left_alone_for_as_long_as_it_asks() -> None:
 
 
 def test_an_answer_that_cannot_be_read_is_tried_a_few_times_and_then_shown_to_a_person() -> None:
-    states = [verdict(errors.RemoteGarbled(), attempt=n).state for n in range(1, delivery.GARBLED_TRIES + 1)]
-    assert states == ["pending"] * (delivery.GARBLED_TRIES - 1) + ["dead"]
+    states = [verdict(errors.RemoteGarbled(), attempt=n).state for n in range(1, verdicts.GARBLED_TRIES + 1)]
+    assert states == ["pending"] * (verdicts.GARBLED_TRIES - 1) + ["dead"]
 
 
-def test_a_refused_account_pauses_the_target_and_keeps_the_message() -> None:
-    said = verdict(errors.RemoteForbids())
+@pytest.mark.parametrize("failure", [errors.RemoteForbids(), errors.Misconfigured()])
+def test_what_only_a_person_can_mend_pauses_the_target_and_keeps_the_message(failure: errors.HubError) -> None:
+    said = verdict(failure)
     assert said.state == "pending"
     assert said.pause_target_s == RULES.probe_longest_s
 

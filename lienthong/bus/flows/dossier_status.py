@@ -74,7 +74,11 @@ async def put(
         row = await _locked(hub, tx, dossier.code)
         if row is None:
             facts = await procedure_catalogue.facts_for_dossier(tx, dossier.procedure_code)
-            return await _create(hub, tx, dossier, facts, caller=caller, now=now)
+            if await _create(hub, tx, dossier, facts, caller=caller, now=now):
+                made = dossier_rows.found(await dossier_rows.row(tx, dossier.code))
+                return dossier_rows.view(hub, made).model_copy(update={"created": True})
+            # Another request created it at the same moment: then this one replaces it.
+            row = dossier_rows.found(await _locked(hub, tx, dossier.code))
         dossier_rows.must_own(row, caller)
         if row["procedure_code"] != dossier.procedure_code:
             raise errors.Conflict(
@@ -96,7 +100,8 @@ async def _create(
     *,
     caller: keys.Caller,
     now: datetime,
-) -> dossier_views.DossierView:
+) -> bool:
+    """Write a new dossier; False where it is there already."""
     values = {
         "code": dossier.code,
         "owner_key_id": caller.key_id,
@@ -114,13 +119,7 @@ async def _create(
         **dossier_rows.sealed(hub, dossier),
     }
     made = await tx.execute(hub.storage.insert(_d).values(**values).on_conflict_do_nothing().returning(_d.c.code))
-    if made.first() is None:
-        raise errors.Conflict(
-            "the dossier was created by another request at the same moment; send yours again",
-            detail_vi="Hồ sơ vừa được tạo bởi một yêu cầu khác cùng lúc; hãy gửi lại.",
-        )
-    row = dossier_rows.found(await dossier_rows.row(tx, dossier.code))
-    return dossier_rows.view(hub, row).model_copy(update={"created": True})
+    return made.first() is not None
 
 
 async def _replace(

@@ -56,7 +56,11 @@ def _pages(
     pages = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     told = openapi.document(table, version=metadata.version("lienthong"))
     document = orjson.dumps(told)
-    shown = {language: reference.page(table, told, language=language) for language in answers.LANGUAGES}
+    place = hub.settings.gateway
+    address = f"http://{place.host}:{place.port}"
+    shown = {
+        language: reference.page(table, told, language=language, address=address) for language in answers.LANGUAGES
+    }
 
     @pages.exception_handler(HTTPException)
     async def _refused(request: Request, exc: HTTPException) -> Response:

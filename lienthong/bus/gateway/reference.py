@@ -15,8 +15,10 @@ _TEXTS = {"vi": reference_text.VI, "en": reference_text.EN}
 _ADDRESS = "http://127.0.0.1:8080"
 
 
-def page(table: Sequence[operations.Operation], document: Mapping[str, Any], *, language: str) -> str:
-    """Write the page from the table of operations and its OpenAPI document."""
+def page(
+    table: Sequence[operations.Operation], document: Mapping[str, Any], *, language: str, address: str = _ADDRESS
+) -> str:
+    """Write the page from the table of operations and its OpenAPI document; `address`: where the hub answers."""
     words = _TEXTS[language]
     body = "".join(
         (
@@ -26,7 +28,7 @@ def page(table: Sequence[operations.Operation], document: Mapping[str, Any], *, 
             _statuses(words),
             _problems(words, language),
         )
-    )
+    ).replace(_ADDRESS, escape(address))
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

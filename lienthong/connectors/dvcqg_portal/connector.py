@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +12,9 @@ from lienthong.connectors import base, roles
 from lienthong.connectors.dvcqg_portal import wire
 from lienthong.core import errors, records
 from lienthong.mappings import oddities
+
+# Long enough for a request to have left before its predecessor's rows are read.
+_LEAVING_S = 0.001
 
 
 class Settings(base.Settings):
@@ -46,22 +50,41 @@ class Connector:
         than the portal itself counts. A row that comes twice, which happens where the list moves while it is
         read, is kept once.
         """
-        rows: dict[str, dict[str, Any]] = {}
-        cursor, total = "", None
-        for _ in range(self._settings.max_pages):
-            page = await self._page(cursor, limit=self._settings.page_size)
-            before, total = len(rows), page.total if page.total is not None else total
+        rows: dict[str, records.ListedProcedure] = {}
+        async for page in self._pages():
             for row in page.rows:
-                rows.setdefault(str(row[wire.NAMES["id"]]), row)
-            if total is not None and len(rows) >= total:
-                break
-            self._refuse_stuck(page, moved=len(rows) > before, cursor=cursor, total=total)
-            if not page.cursor or len(page.rows) < self._settings.page_size:
-                break
-            cursor = page.cursor
-        if total is not None and len(rows) < total:
-            raise self._not_whole("fewer rows than counted", rows=len(rows), total=total)
-        return [self._row(row) for row in rows.values()]
+                key = str(row[wire.NAMES["id"]])
+                if key not in rows:
+                    rows[key] = self._row(row)
+        return list(rows.values())
+
+    async def _pages(self) -> AsyncIterator[wire.Page]:
+        """Give the pages in order; the next one travels while the caller reads this one."""
+        seen: set[str] = set()
+        cursor, total = "", None
+        coming = self._ask(cursor)
+        try:
+            for _ in range(self._settings.max_pages):
+                page = await coming
+                before, total = len(seen), page.total if page.total is not None else total
+                seen.update(str(row[wire.NAMES["id"]]) for row in page.rows)
+                is_last = total is not None and len(seen) >= total
+                if not is_last:
+                    self._refuse_stuck(page, moved=len(seen) > before, cursor=cursor, total=total)
+                    is_last = not page.cursor or len(page.rows) < self._settings.page_size
+                if is_last:
+                    yield page
+                    break
+                cursor, coming = page.cursor, self._ask(page.cursor)
+                await asyncio.sleep(_LEAVING_S)
+                yield page
+        finally:
+            coming.cancel()
+        if total is not None and len(seen) < total:
+            raise self._not_whole("fewer rows than counted", rows=len(seen), total=total)
+
+    def _ask(self, cursor: str) -> asyncio.Task[wire.Page]:
+        return asyncio.create_task(self._page(cursor, limit=self._settings.page_size))
 
     def _refuse_stuck(self, page: wire.Page, *, moved: bool, cursor: str, total: int | None) -> None:
         if page.rows and (not moved or (page.cursor and page.cursor == cursor)):
@@ -82,7 +105,9 @@ class Connector:
 
     def _row(self, row: dict[str, Any]) -> records.ListedProcedure:
         listed: records.ListedProcedure = self._listed.from_wire(row)
-        return listed.model_copy(update={"fingerprint": wire.fingerprint(row)})
+        return records.ListedProcedure(
+            code=listed.code, name=listed.name, key=listed.key, fingerprint=wire.fingerprint(row)
+        )
 
     async def get_procedure(self, listed: records.ListedProcedure) -> roles.FetchedProcedure:
         """Fetch one procedure."""

@@ -74,6 +74,9 @@ def failure(exc: errors.HubError) -> None:
     problems.print(Text("Lỗi ", "bold red") + Text(f"{exc.code}: {exc.detail('vi')}"))
     for problem in exc.problems:
         problems.print(Text(f"  • {problem.field}: {problem.vi}"))
+    facts = " ".join(f"{name}={value}" for name, value in exc.facts.items() if value not in (None, ""))
+    if facts:
+        problems.print(Text(f"  {facts}"))
     problems.print(Text(exc.detail("en"), "dim"))
     for problem in exc.problems:
         problems.print(Text(f"  • {problem.field}: {problem.en}", "dim"))

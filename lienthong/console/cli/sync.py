@@ -14,6 +14,23 @@ from lienthong.console.cli import context, output
 
 app = typer.Typer(no_args_is_help=True, help="Đồng bộ danh mục quốc gia / the national catalogue.")
 
+_NAMES = {
+    "source": "Nguồn",
+    "state": "Trạng thái",
+    "started_at": "Bắt đầu",
+    "finished_at": "Kết thúc",
+    "seen": "Có trong danh sách",
+    "new": "Mới",
+    "changed": "Thay đổi",
+    "unchanged": "Không đổi",
+    "withdrawn": "Bãi bỏ",
+    "failed": "Không đọc được",
+    "held": "Tạm giữ",
+    "note": "Ghi chú",
+    "took_s": "Thời gian (giây)",
+    "run_id": "Lượt",
+}
+
 
 @app.command()
 def procedures(
@@ -63,19 +80,7 @@ def _bar() -> Progress:
 def print_report(report: sync_runs.RunReport) -> None:
     """Print the counts of a run, and what was odd, for people."""
     facts: dict[str, Any] = report.as_json()
-    names = {
-        "source": "Nguồn",
-        "seen": "Có trong danh sách",
-        "new": "Mới",
-        "changed": "Thay đổi",
-        "unchanged": "Không đổi",
-        "withdrawn": "Bãi bỏ",
-        "failed": "Không đọc được",
-        "held": "Tạm giữ",
-        "took_s": "Thời gian (giây)",
-        "run_id": "Lượt",
-    }
-    output.facts("Đồng bộ thủ tục / procedure sync", {names[key]: facts[key] for key in names})
+    output.facts("Đồng bộ thủ tục / procedure sync", {_NAMES[key]: facts[key] for key in _NAMES if key in facts})
 
 
 @app.command()
@@ -89,16 +94,17 @@ def report(
         output.as_json(found.model_dump(mode="json"))
         return
     head = found.model_dump(include={"run_id", "source", "state", "started_at", "finished_at", "held", "note"})
-    output.facts("Lượt đồng bộ / sync run", {**head, **found.counts})
+    shown = {**head, **found.counts}
+    output.facts("Lượt đồng bộ / sync run", {_NAMES[key]: shown[key] for key in _NAMES if key in shown})
     _print_lists(found)
 
 
 def _print_lists(found: sync_report.Full) -> None:
     kinds = [
-        {"kind": odd.kind, "count": odd.count, "examples": ", ".join(item.code for item in odd.records[:5])}
+        {"vi": odd.vi, "count": odd.count, "examples": ", ".join(item.code for item in odd.records[:5])}
         for odd in found.odd
     ]
-    output.table("Bất thường / odd", {"kind": "Loại", "count": "Số lượng", "examples": "Ví dụ"}, kinds)
+    output.table("Bất thường / odd", {"vi": "Loại", "count": "Số lượng", "examples": "Ví dụ"}, kinds)
     for title, lines in (
         ("Không đọc được / failed", found.failed),
         ("Bãi bỏ / withdrawn", found.withdrawn),
