@@ -9,8 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from lienthong.api_keys import keys
-from lienthong.bus.flows import dossier_reading, dossier_status, dossier_views, procedure_catalogue
+from lienthong.api_keys import keys, proof, tokens
+from lienthong.bus.flows import (
+    dossier_reading,
+    dossier_status,
+    dossier_views,
+    procedure_catalogue,
+    token_issue,
+)
 from lienthong.bus.hub import Hub
 from lienthong.core import records
 
@@ -24,6 +30,7 @@ class Call:
     now: datetime
     language: str
     address: str
+    proven: proof.Proven = proof.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,10 @@ async def _get_message(hub: Hub, call: Call, asked: Asked) -> BaseModel:
 
 async def _enquire(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await dossier_reading.enquire(hub, asked.path["code"])
+
+
+async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return token_issue.issue(hub, caller=call.caller, proven=call.proven, now=call.now)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -233,6 +244,16 @@ OPERATIONS: tuple[Operation, ...] = (
         _enquire,
         personal=False,
         place=DossierPath,
+    ),
+    Operation(
+        "tokens.issue",
+        "POST",
+        "/v1/tokens",
+        "Lấy token ngắn hạn bằng khoá API",
+        "Get a short-lived token for an API key",
+        tokens.TokenAnswer,
+        _issue_token,
+        personal=False,
     ),
 )
 

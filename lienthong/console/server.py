@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,8 +19,9 @@ import uvloop
 from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
-from lienthong.bus.gateway import figures
-from lienthong.core import errors, logs, migrations, settings
+from lienthong.bus.gateway import book, figures, tls
+from lienthong.core import errors, ingest, logs, migrations, settings
+from lienthong.monitoring import seals
 
 _log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
@@ -52,7 +54,7 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         # What was loaded to start stays for ever: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        async with _beside(hub, stop, gateway_only):
+        async with _record_kept(hub), _beside(hub, stop, gateway_only):
             await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
 
 
@@ -67,6 +69,27 @@ async def _prepare(hub: hubs.Hub) -> None:
         if target not in hub.systems:
             # The catalogue can be served all the same; a report is refused in words until the system is enabled.
             _log.warning("no changes of status can be taken: a target is not enabled", extra={"target": target})
+
+
+@asynccontextmanager
+async def _record_kept(hub: hubs.Hub) -> AsyncIterator[None]:
+    """Bring the access record from the spool to the hot store, and seal it, as long as the door is open.
+
+    Lock files in HOME let one process of several do each.
+    """
+    chosen, closing = hub.settings, asyncio.Event()
+    tasks = [
+        asyncio.create_task(ingest.Ingest(chosen.home / book.FOLDER, hub.storage).run(closing), name="ingest"),
+        asyncio.create_task(
+            seals.run(chosen.home, hub.storage, closing, chosen=chosen.seals, agency=chosen.agency.code),
+            name="seals",
+        ),
+    ]
+    try:
+        yield
+    finally:
+        closing.set()
+        await asyncio.gather(*tasks)
 
 
 @asynccontextmanager
@@ -95,7 +118,8 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
             host=place.host,
             port=place.port,
             loop="none",
-            http="httptools",
+            http=tls.TlsProtocol,
+            **_tls(place),
             ws="none",
             lifespan="on",
             access_log=False,
@@ -116,6 +140,19 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
     server.should_exit = True
     await serving
     waiting.cancel()
+
+
+def _tls(place: settings.Gateway) -> dict[str, Any]:
+    """Say how the gateway ends TLS itself, and whom it believes about client certificates."""
+    if place.certificate_file is None:
+        return {}
+    authority = place.client_ca_file
+    return {
+        "ssl_certfile": str(place.certificate_file),
+        "ssl_keyfile": str(place.private_key_file),
+        "ssl_ca_certs": None if authority is None else str(authority),
+        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_OPTIONAL,
+    }
 
 
 def _listening(place: settings.Gateway) -> socket.socket:

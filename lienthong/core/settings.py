@@ -151,7 +151,9 @@ class Limits(Section):
     answer_within_s: float = Field(0.015, gt=0, description="then a decision is taken on the own share")
     patience_s: float = Field(0.25, gt=0, description="the longest wait for Redis, where there is no share")
     grace_s: float = Field(900.0, gt=0, description="without Redis for longer: no operations on personal data")
-    upstreams: str = Field("", description="shared quotas, by semicolons: NAME=9000/day for residents.* reserve 500 of KEY")
+    upstreams: str = Field(
+        "", description="shared quotas, by semicolons: NAME=9000/day for residents.* reserve 500 of KEY"
+    )
 
 
 class Outbox(Section):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lienthong.api_keys import limits
 from lienthong.bus import hub, operations
 from lienthong.bus.gateway import app
-from lienthong.core import errors, tables
+from lienthong.core import errors, ingest, tables
 
 
 class Note(BaseModel):
@@ -90,5 +90,6 @@ async def client(
 async def journal(opened: hub.Hub) -> list[sa.Row[Any]]:
     """Read every row of the journal, oldest first."""
     await opened.journal.flush()
+    await ingest.Ingest(opened.settings.home / "spool", opened.storage).step()
     async with opened.storage.reading() as conn:
         return list(await conn.execute(sa.select(tables.exchanges).order_by(tables.exchanges.c.number)))

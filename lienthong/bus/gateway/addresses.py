@@ -26,7 +26,7 @@ class Addresses:
 
     def of(self, connected: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Give the caller's address: the last hop that is not one of our proxies."""
-        if not self._trusted or not self._trusts(connected):
+        if not self._trusted or not self.trusts(connected):
             return connected
         # One list, also where several proxies each added a header of their own.
         hops = b",".join(value for name, value in headers if name == b"x-forwarded-for")
@@ -36,11 +36,12 @@ class Addresses:
                 address = str(ipaddress.ip_address(hop.strip()))
             except ValueError:
                 return address
-            if not self._trusts(address):
+            if not self.trusts(address):
                 return address
         return address
 
-    def _trusts(self, text: str) -> bool:
+    def trusts(self, text: str) -> bool:
+        """Whether this is the address of one of our proxies."""
         try:
             address = ipaddress.ip_address(text)
         except ValueError:

@@ -39,14 +39,6 @@ def key_of(headers: Mapping[bytes, bytes], every: Sequence[tuple[bytes, bytes]])
     """Take the key out of the headers. Raises KeyRejected where it stands in the wrong place, or twice."""
     key = headers.get(b"x-api-key")
     if key is None:
-        if headers.get(b"authorization", b"")[:7].lower() == b"bearer ":
-            raise errors.KeyRejected(
-                "Send the API key in the header X-API-Key; Authorization: Bearer is for tokens, which this "
-                "version does not issue yet.",
-                detail_vi="Hãy gửi khoá API trong tiêu đề X-API-Key; Authorization: Bearer dành cho token, "
-                "phiên bản này chưa cấp token.",
-                reason="bearer",
-            )
         return None
     if sum(1 for name, _ in every if name == b"x-api-key") > 1:
         raise errors.KeyRejected(

@@ -13,13 +13,16 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from lienthong.api_keys import gate, keys
+from lienthong.api_keys import gate
 from lienthong.bus import operations
 from lienthong.bus.gateway import (
     addresses,
     answers,
     bodies,
+    book,
+    compat,
     credentials,
+    entrance,
     figures,
     idempotency,
     rest,
@@ -27,7 +30,7 @@ from lienthong.bus.gateway import (
     visit,
 )
 from lienthong.bus.hub import Hub
-from lienthong.core import errors
+from lienthong.core import access_record, errors
 
 _log = logging.getLogger("lienthong.gateway")
 
@@ -67,6 +70,8 @@ class Front:
         self._figures = counted
         self._routes = routes.Routes(table)
         self._addresses = addresses.Addresses(hub.settings.gateway.trusted_proxies)
+        self._book = book.Book(hub)
+        self._entrance = entrance.Entrance(hub, gatekeeper, known={operation.name for operation in table})
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -82,6 +87,7 @@ class Front:
 
     async def open(self) -> None:
         """Get ready: read what was used of the limits before."""
+        self._book.open()
         await self.gate.start(self.hub.now())
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="idempotency")
 
@@ -90,8 +96,10 @@ class Front:
         self._closing.set()
         if self._sweeper is not None:
             await self._sweeper
+        await self._entrance.stop()
         await self.gate.stop()
         await self.hub.journal.flush()
+        self._book.close()
 
     # ------------------------------------------------------------------------------------------ one request
 
@@ -102,10 +110,14 @@ class Front:
         try:
             if credentials.is_in_address(coming.path, coming.query):
                 raise credentials.refuse_in_address()
+            is_compat = self.hub.settings.proof.lgsp_door and compat.is_here(coming.path)
+            if is_compat:
+                coming.door = "lgsp"
+                compat.enter(coming, scope)
             if not coming.path.startswith(_API):
                 await self._show(coming, scope, receive, send)
                 return
-            answer = await self._answer(coming, receive)
+            answer = await self._answer(coming, scope, receive, is_compat=is_compat)
         except errors.HubError as exc:
             coming.note_refusal(exc)
             answer = self._problem(coming, exc)
@@ -121,10 +133,20 @@ class Front:
                 self._write(coming, answer.status, 0)
                 return
         coming.outcome = answer.outcome
-        self._write(coming, answer.status, len(answer.body))
-        await _send(coming, answer, send)
+        await _send(coming, await self._write_down(coming, answer), send)
 
-    async def _answer(self, coming: visit.Visit, receive: bodies.Receive) -> answers.Answer:
+    async def _write_down(self, coming: visit.Visit, answer: answers.Answer) -> answers.Answer:
+        """Write the record before the answer; where that cannot be, the answer says so and nothing else."""
+        record = self._record(coming, answer.status, len(answer.body))
+        try:
+            await self._book.write(record, personal=coming.is_personal and answer.status < 400)
+        except errors.StorageUnavailable as exc:
+            return self._problem(coming, exc)
+        return answer
+
+    async def _answer(
+        self, coming: visit.Visit, scope: visit.Scope, receive: bodies.Receive, *, is_compat: bool
+    ) -> answers.Answer:
         coming.route, methods, parts = self._routes.find(coming.path)
         if coming.method == "OPTIONS":
             coming.operation = "options"
@@ -132,32 +154,71 @@ class Front:
         operation = methods.get("GET" if coming.method == "HEAD" else coming.method)
         if operation is None:
             raise errors.MethodNotAllowed(allow=routes.allowed(methods))
-        coming.operation = operation.name
+        coming.operation, coming.is_personal = operation.name, operation.personal
         coming.note_dossier(operation.name, parts)
-        key = credentials.key_of(coming.headers, coming.every_header)
-        admission = await self.gate.admit(key, operation.name, address=coming.address, now=coming.at)
+        self._book.must_be_writable(personal=operation.personal)
+        known, token = await self._entrance.identify(coming, takes_both=is_compat)
+        admission = await self.gate.admit_known(known, operation.name, address=coming.address, now=coming.at)
+        try:
+            return await self._serve_admitted(
+                coming, scope, receive, operation, parts, admission, token, is_compat
+            )
+        finally:
+            self.gate.leave(admission)
+
+    async def _admitted(
+        self,
+        coming: visit.Visit,
+        scope: visit.Scope,
+        receive: bodies.Receive,
+        operation: operations.Operation,
+        parts: Mapping[str, str],
+        admission: gate.Admission,
+        token: Any,
+        is_compat: bool,
+    ) -> answers.Answer:
         caller = admission.caller
         coming.key_id, coming.organisation = caller.key_id, caller.organisation
+        coming.generation = admission.generation
         coming.limit_headers = answers.limit_headers(admission.decision)
-        return await self._run(coming, operation, parts, caller, receive)
+        raw = await self._body(coming, operation, receive, is_compat=is_compat)
+        client = scope.get("client")
+        proven = await self._entrance.prove(
+            coming,
+            scope,
+            caller=caller,
+            operation=operation.name,
+            body=raw,
+            token=token,
+            is_from_proxy=self._addresses.trusts(client[0] if client else ""),
+        )
+        call = operations.Call(caller, coming.request_id, coming.at, coming.language, coming.address, proven)
+        return await self._run(coming, operation, parts, call, raw)
+
+    async def _body(
+        self, coming: visit.Visit, operation: operations.Operation, receive: bodies.Receive, *, is_compat: bool
+    ) -> bytes:
+        limits = self.hub.settings.gateway
+        if operation.body is not None:
+            raw = await bodies.read(receive, coming.headers, limits)
+        elif is_compat and operation.name == "tokens.issue":
+            raw = await compat.read_form(receive, coming.headers, limits)
+        else:
+            raw = b""
+        coming.bytes_in = len(raw)
+        return raw
 
     async def _run(
         self,
         coming: visit.Visit,
         operation: operations.Operation,
         parts: Mapping[str, str],
-        caller: keys.Caller,
-        receive: bodies.Receive,
+        call: operations.Call,
+        raw: bytes,
     ) -> answers.Answer:
         path = rest.read_path(operation, parts)
         query = rest.read_query(operation, coming.query)
-        raw, body = b"", None
-        if operation.body is not None:
-            limits = self.hub.settings.gateway
-            raw = await bodies.read(receive, coming.headers, limits)
-            coming.bytes_in = len(raw)
-            body = rest.read_body(operation, raw, path, depth_limit=limits.depth_limit)
-        call = operations.Call(caller, coming.request_id, coming.at, coming.language, coming.address)
+        body = rest.read_body(operation, raw, path, depth_limit=self.hub.settings.gateway.depth_limit)
         asked = operations.Asked(path, query, body)
         name = coming.headers.get(b"idempotency-key")
         if name is None or operation.method != "POST":
@@ -215,12 +276,15 @@ class Front:
         return answers.problem(exc, language=coming.language, request_id=coming.request_id)
 
     def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> None:
-        if coming.is_written:
-            return
+        """Write the record of a page, or of a request that was cut off."""
+        if not coming.is_written:
+            self._book.note(self._record(coming, status, bytes_out))
+
+    def _record(self, coming: visit.Visit, status: int | None, bytes_out: int) -> access_record.Record:
         coming.is_written = True
         took_s = time.perf_counter() - coming.started_s
         self._figures.count(coming.operation, coming.outcome, took_s)
-        self.hub.journal.write(coming.row(self.hub.vault, status=status, took_s=took_s, bytes_out=bytes_out))
+        return coming.record(status=status, took_s=took_s, bytes_out=bytes_out)
 
     # ------------------------------------------------------------------------------------------ start, stop
 

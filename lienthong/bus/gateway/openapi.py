@@ -55,10 +55,11 @@ def document(table: Sequence[operations.Operation], *, version: str) -> dict[str
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY_NOTE}
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY_NOTE},
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             },
         },
-        "security": [{"apiKey": []}],
+        "security": [{"apiKey": []}, {"token": []}],
     }
 
 

@@ -1,4 +1,4 @@
-"""One request on its way through the door, and the row that the journal will have of it."""
+"""One request on its way through the door, and the record that is kept of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from lienthong.bus.gateway import answers
-from lienthong.core import clock, crypto, errors, journal, records
+from lienthong.core import access_record, clock, errors, records
 
 Scope = MutableMapping[str, Any]
 
 _CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}")
 _DOSSIER_CODE = re.compile(typing.get_args(records.DossierCode)[1].pattern)
 _HAS_DOSSIER = ("dossiers.", "enquiries.")
-_DETAIL = "exchange_detail"
 
 
 class Visit:
@@ -34,10 +31,13 @@ class Visit:
         "at",
         "bytes_in",
         "correlation",
+        "door",
         "dossier_code",
         "every_header",
+        "generation",
         "headers",
         "is_answered",
+        "is_personal",
         "is_written",
         "key_id",
         "language",
@@ -70,6 +70,9 @@ class Visit:
         self.outcome = "ok"
         self.bytes_in = 0
         self.is_answered = False
+        self.is_personal = False
+        self.door = "rest"
+        self.generation: int | None = None
         self.is_written = False
         self.key_id: str | None = None
         self.organisation: str | None = None
@@ -92,29 +95,29 @@ class Visit:
         facts = exc.facts
         self.key_id = self.key_id or facts.get("key_id")
         self.organisation = self.organisation or facts.get("organisation")
+        self.generation = self.generation or facts.get("generation")
         self.reason = facts.get("reason")
         self.bytes_in = self.bytes_in or facts.get("bytes_in", 0)
 
-    def row(self, vault: crypto.Vault, *, status: int | None, took_s: float, bytes_out: int) -> journal.Exchange:
-        """Give the journal's row."""
-        told = {"correlation": self.correlation, "reason": self.reason}
-        detail = {name: value for name, value in told.items() if value}
-        return journal.Exchange(
+    def record(self, *, status: int | None, took_s: float, bytes_out: int) -> access_record.Record:
+        """Give the access record of this request."""
+        return access_record.Record(
             at=self.at,
-            direction="in",
             request_id=self.request_id,
-            system="gateway",
             operation=self.operation,
-            method=self.method if len(self.method) <= 8 and self.method.isalpha() else "other",
             route=self.route,
             outcome=self.outcome,
             took_ms=round(took_s * 1000, 3),
             status=status,
+            door=self.door,
+            method=self.method if len(self.method) <= 8 and self.method.isalpha() else "other",
             key_id=self.key_id,
+            generation=self.generation,
             organisation=self.organisation,
             address=self.address[:64],
-            dossier_code=self.dossier_code,
+            rule=self.reason,
             bytes_in=self.bytes_in,
             bytes_out=bytes_out,
-            detail=vault.seal(orjson.dumps(detail), purpose=_DETAIL) if detail else None,
+            dossier_code=self.dossier_code,
+            correlation=self.correlation,
         )

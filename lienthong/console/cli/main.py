@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from lienthong.console.cli import context, grants, journal, keys, messages, running, seals, sync, targets, upkeep
+from lienthong.console.cli import (
+    context,
+    grants,
+    journal,
+    keys,
+    messages,
+    proofs,
+    running,
+    seals,
+    sync,
+    targets,
+    upkeep,
+)
 
 app = typer.Typer(
     name="lienthong",
@@ -29,6 +41,7 @@ def _options(
 
 running.add_to(app)
 upkeep.add_to(app)
+keys.app.add_typer(proofs.app, name="proof")
 app.add_typer(keys.app, name="keys")
 app.add_typer(grants.app, name="grants")
 app.add_typer(sync.app, name="sync")
