@@ -55,14 +55,22 @@ class Gate:
         known = await self.identify(text, address=address, now=now)
         return await self.admit_known(known, operation, address=address, now=now)
 
-    async def admit_known(self, known: lookup.Known, operation: str, *, address: str, now: datetime) -> Admission:
-        """Let a request of a key that was found in use pass, or say why not."""
+    async def admit_known(
+        self, known: lookup.Known, operation: str, *, address: str, now: datetime, personal: bool = False
+    ) -> Admission:
+        """Let a request of a key that was found in use pass, or say why not.
+
+        `personal`: the operation is on personal data, which closes when limits were counted alone for too long.
+        """
         served = False
         try:
             self.allow(known, operation, address=address, now=now)
             decision = await self.limiter.take(known.caller.key_id, known.limits, operation, now)
             if not decision.allowed:
                 _over(known.caller, decision)
+            if personal and decision.closes_personal:
+                self.limiter.give_back(known.caller.key_id, decision.ticket)
+                raise errors.CapacityReduced(reason="capacity", retry_after_s=5, **_of(known.caller))
             served = True
         finally:
             self._count(known, address, now, served=served)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import mmap
 import os
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
+_log = logging.getLogger("lienthong.limits")
 _HEAD, _TAIL, _BOOT = 0, 1, 2
 _FRONT = 4  # cells before the first time
 _FIRST_SIZE = 16
@@ -24,7 +26,7 @@ class Shelf:
     """A folder of mapped cells, one file a place; one process at a time.
 
     What is written survives `kill -9` at no cost, for the pages belong to the system. After a power cut what was
-    written in the last second or so may be missing.
+    written in the last second or so may be missing. Where the disk is full, new cells lie in memory only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,18 +44,27 @@ class Shelf:
     def open(self, place: str, *, cells: int) -> Cells:
         """Map the cells of a place, as they were left; made with zeros where there are none."""
         path = self._path(place)
-        with path.open("ab") as file:
-            size = max(8 * cells, file.tell() // 8 * 8)
-            file.truncate(size)
-        return self._map(place, path)
+        try:
+            with path.open("ab") as file:
+                size = max(8 * cells, file.tell() // 8 * 8)
+                # With its blocks: a mapped file that finds the disk full when written to kills the process.
+                os.posix_fallocate(file.fileno(), 0, size)
+            return self._map(place, path)
+        except OSError as exc:
+            _log.warning("limits are kept in memory only: %s", exc.strerror)
+            return array("q", bytes(8 * cells))
 
     def replace(self, place: str, cells: array[int]) -> Cells:
         """Put other cells in the place of the old ones, in one step."""
         path = self._path(place)
-        new = path.with_suffix(".new")
-        new.write_bytes(cells.tobytes())
-        new.replace(path)
-        return self._map(place, path)
+        new = path.with_name(path.name + ".new")
+        try:
+            new.write_bytes(cells.tobytes())
+            new.replace(path)
+            return self._map(place, path)
+        except OSError as exc:
+            _log.warning("limits are kept in memory only: %s", exc.strerror)
+            return cells
 
     def drop(self, place: str) -> None:
         """Forget a place."""

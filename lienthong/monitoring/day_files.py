@@ -146,16 +146,20 @@ class Archive:
         self._read[path] = (changed, part)
         return part
 
-    def query(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:
-        """Ask DuckDB; `{files}` in the text stands for these files."""
+    def query(
+        self, text: str, values: Mapping[str, Any], files: Sequence[Path], *, are_alike: bool = False
+    ) -> list[dict[str, Any]]:
+        """Ask DuckDB; `{files}` in the text stands for these files. Files that are alike are opened sooner."""
         if not files:
             return []
-        return list(self._asked(text, values, files))
+        return list(self._asked(text, values, files, are_alike=are_alike))
 
-    def _asked(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    def _asked(
+        self, text: str, values: Mapping[str, Any], files: Sequence[Path], *, are_alike: bool = False
+    ) -> Iterator[dict[str, Any]]:
         with self._cursor() as cursor:
             named = [str(path) for path in files]
-            source = "read_parquet($files, union_by_name = true)"
+            source = f"read_parquet($files, union_by_name = {str(not are_alike).lower()})"
             try:
                 cursor.execute(text.replace("{files}", source), {**values, "files": named})
                 names = [column[0] for column in cursor.description or ()]

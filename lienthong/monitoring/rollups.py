@@ -53,7 +53,8 @@ async def counted(
             detail_vi=f"Sổ nhật ký không đếm theo {', '.join(sorted(unknown))}.",
         )
     view = await asking.look(sources, question)
-    found = [*await _hot(sources, view, by), *await asyncio.to_thread(_cold, sources, view, by)]
+    hot, cold = await asyncio.gather(_hot(sources, view, by), asyncio.to_thread(_cold, sources, view, by))
+    found = [*hot, *cold]
     return sorted(_added(found, by), key=lambda row: (-row["requests"], str([row[name] for name in by])))
 
 
@@ -140,7 +141,7 @@ def _cold(sources: asking.Sources, view: asking.View, by: Sequence[str]) -> list
     if _may_use_counts(view, by):
         names = _named(by, "hour")
         what = f"cast(sum(requests) as bigint) as requests, {sums}"
-        return _grouped(sources, names, what, view.counts_text, view.values, view.counts)
+        return _grouped(sources, names, what, view.counts_text, view.values, view.counts, are_alike=True)
     names = _named(by, "at_us")
     return _grouped(sources, names, f"count(*) as requests, {sums}", view.text, view.values, view.files)
 
@@ -150,11 +151,20 @@ def _named(by: Sequence[str], at_us: str) -> str:
 
 
 def _grouped(
-    sources: asking.Sources, names: str, what: str, where: str, values: Mapping[str, Any], files: Sequence[Path]
+    sources: asking.Sources,
+    names: str,
+    what: str,
+    where: str,
+    values: Mapping[str, Any],
+    files: Sequence[Path],
+    *,
+    are_alike: bool = False,
 ) -> list[dict[str, Any]]:
     head = f"{names}, {what}" if names else what
     used = {name: value for name, value in values.items() if f"${name}" in where}
-    found = sources.archive.query(f"select {head} from {{files}} where {where} group by all", used, files)
+    found = sources.archive.query(
+        f"select {head} from {{files}} where {where} group by all", used, files, are_alike=are_alike
+    )
     return [row for row in found if row["requests"]]
 
 

@@ -59,7 +59,7 @@ def problem(exc: errors.HubError, *, language: str, request_id: str) -> Answer:
         told["errors"] = [problem.as_json(language) for problem in exc.problems]
     decision = exc.facts.get("decision")
     if isinstance(decision, limits.Decision):
-        told["type"] = _IANA + ("temporary-reduced-capacity" if decision.reduced else "quota-exceeded")
+        told["type"] = _IANA + decision.problem
         told["violated-policies"] = list(decision.violated)
         headers += limit_headers(decision)
     if exc.status == 401:
@@ -84,7 +84,7 @@ def limit_headers(decision: limits.Decision) -> Headers:
     """Say how the limits stand: `RateLimit-Policy` and `RateLimit`, structured fields of the two-field draft."""
     policies, standing = [], []
     for name, quota, window_s, remaining, resets_in_s in decision.policies:
-        policies.append(f'"{name}";q={quota};w={window_s}')
+        policies.append(f'"{name}";q={quota}' + (f";w={window_s}" if window_s else ""))
         standing.append(f'"{name}";r={remaining};t={math.ceil(resets_in_s)}')
     return [
         (b"ratelimit-policy", ", ".join(policies).encode()),

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from lienthong.api_keys import gate, limits, local_limits, lookup, redis_limits, uses
+from lienthong.api_keys import choosing, gate, limits, lookup, uses
 from lienthong.bus import operations
 from lienthong.bus.gateway import answers, figures, front, openapi, reference
 from lienthong.bus.hub import Hub
@@ -25,13 +25,6 @@ _PAGE_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; frame-a
 _METHODS = ["GET", "HEAD"]
 
 
-def make_limiter(hub: Hub) -> limits.Limiter:
-    """Choose the limiter by the size of the hub: in process, or shared in Redis."""
-    if hub.settings.redis.url:
-        return redis_limits.RedisLimiter(hub.settings.redis.url)
-    return local_limits.LocalLimiter(hub.storage)
-
-
 def create_app(
     hub: Hub,
     limiter: limits.Limiter | None = None,
@@ -40,7 +33,7 @@ def create_app(
     table: Sequence[operations.Operation] = operations.OPERATIONS,
 ) -> front.Front:
     """Put the gateway together. The server's lifespan starts and stops what it needs."""
-    chosen = limiter or make_limiter(hub)
+    chosen = limiter or choosing.limiter(hub.settings, hub.storage)
     counted = figures.Figures(gauges)
     pages = _pages(hub, chosen, counted, table)
     gatekeeper = gate.Gate(lookup.Lookup(hub.storage, hub.vault), chosen, uses.Uses(hub.storage))

@@ -158,11 +158,11 @@ class Front:
         coming.note_dossier(operation.name, parts)
         self._book.must_be_writable(personal=operation.personal)
         known, token = await self._entrance.identify(coming, takes_both=is_compat)
-        admission = await self.gate.admit_known(known, operation.name, address=coming.address, now=coming.at)
+        admission = await self.gate.admit_known(
+            known, operation.name, address=coming.address, now=coming.at, personal=operation.personal
+        )
         try:
-            return await self._serve_admitted(
-                coming, scope, receive, operation, parts, admission, token, is_compat
-            )
+            return await self._admitted(coming, scope, receive, operation, parts, admission, token, is_compat)
         finally:
             self.gate.leave(admission)
 
