@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,8 +170,8 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
+        _use_wal(cursor)
         for pragma in (
-            "journal_mode=WAL",
             # FULL: a promise must survive the power going, not only the process.
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -180,6 +182,19 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         cursor.close()
 
     return engine
+
+
+def _use_wal(cursor: Any) -> None:
+    """Turn the write-ahead log on; while another process does so, SQLite refuses at once instead of waiting."""
+    ends = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
 
 
 @asynccontextmanager
