@@ -54,8 +54,11 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         # What was loaded to start stays for ever: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        async with _record_kept(hub), _beside(hub, stop, gateway_only):
-            await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
+        try:
+            async with _record_kept(hub), _beside(hub, stop, gateway_only):
+                await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
+        finally:
+            gc.unfreeze()  # at the end everything is given back, as libraries in C expect
 
 
 async def _prepare(hub: hubs.Hub) -> None:
