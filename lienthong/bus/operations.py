@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,12 +18,33 @@ from lienthong.bus.flows import (
     token_issue,
 )
 from lienthong.bus.hub import Hub
-from lienthong.core import records
+from lienthong.core import access_record, records
+
+
+@dataclass(slots=True)
+class Told:
+    """What an operation tells the record of its request: on whose behalf it ran, about whom, what went out.
+
+    `official` is the official's code, `subject` the keyed digest of a person's number, `rule` what decided.
+    """
+
+    official: str | None = None
+    subject: str | None = None
+    purpose: str | None = None
+    dossier_code: str | None = None
+    field_groups: tuple[str, ...] = ()
+    rows: int | None = None
+    rule: str | None = None
+    upstream: list[access_record.Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, when, and in which language the answer is wanted (`vi` or `en`)."""
+    """Who asks, when, and in which language the answer is wanted (`vi` or `en`).
+
+    `assertion` is the signed word of the system where an official signed in; `claimed_official` is one that is
+    merely named, at a door of old systems. `told` is filled by the operation, also where it then refuses.
+    """
 
     caller: keys.Caller
     request_id: str
@@ -31,6 +52,9 @@ class Call:
     language: str
     address: str
     proven: proof.Proven = proof.NOTHING
+    assertion: str | None = None
+    claimed_official: str | None = None
+    told: Told = field(default_factory=Told)
 
 
 @dataclass(frozen=True, slots=True)

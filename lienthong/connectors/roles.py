@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from lienthong.core import errors, records
+from lienthong.core import errors, people, records
 
 
 class Connector(Protocol):
@@ -86,4 +86,92 @@ class DossierReceiver(Protocol):
 
     async def has_dossier(self, dossier_code: str) -> bool:
         """Ask whether the system holds the dossier."""
+        ...
+
+
+@runtime_checkable
+class ResidentRegistry(Protocol):
+    """A register that knows residents. Every question is logged over there, too, and counted against a quota."""
+
+    name: str
+
+    async def verify(self, question: people.ResidentQuestion, *, errand: people.Errand) -> bool:
+        """Ask whether somebody with this number, name and birth exists.
+
+        Raises RemoteForbids where the official or the hub is not accepted, RemoteBusy where the quota is used up.
+        """
+        ...
+
+    async def look_up(self, question: people.ResidentQuestion, *, errand: people.Errand) -> people.Resident | None:
+        """Ask for somebody's record; None where nobody is found or the data do not agree: it does not say which.
+
+        Raises RemoteGarbled where several people come back: one is never picked.
+        """
+        ...
+
+
+@runtime_checkable
+class BusinessRegistry(Protocol):
+    """A register that knows enterprises."""
+
+    name: str
+
+    async def find_enterprise(self, code: str, *, errand: people.Errand) -> people.Enterprise | None:
+        """Ask for an enterprise by its code; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class SharedCatalogues(Protocol):
+    """A system that keeps catalogues of codes for everybody (danh mục dùng chung)."""
+
+    name: str
+
+    async def catalogue_rows(self, name: str) -> Sequence[Mapping[str, str]]:
+        """Give all rows of a catalogue. Raises RemoteRefused where it does not exist."""
+        ...
+
+
+@runtime_checkable
+class DocumentStore(Protocol):
+    """The electronic data store of citizens and organisations (kho quản lý dữ liệu điện tử)."""
+
+    name: str
+
+    async def find_papers(
+        self,
+        owner: str,
+        wanted: Sequence[people.StoredPaperWanted],
+        *,
+        procedure_code: str,
+        asked_by: str,
+        requester_name: str,
+        errand: people.Errand,
+    ) -> Sequence[people.StoredPaper]:
+        """Look for papers of an owner (number of citizen); `asked_by` is the number of the official who asks."""
+        ...
+
+    async def fetch_file(self, agency: str, path: str, *, errand: people.Errand) -> bytes:
+        """Fetch one file. Raises RemoteGarbled where what comes is no file."""
+        ...
+
+
+@runtime_checkable
+class IdentityProvider(Protocol):
+    """A system where officials and operators sign in (đăng nhập)."""
+
+    name: str
+
+    def sign_in_address(self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str) -> str:
+        """Give the address to send the browser to. Pure."""
+        ...
+
+    async def exchange_code(
+        self, code: str, *, redirect_uri: str, nonce: str, code_verifier: str
+    ) -> people.SignedIn:
+        """Change the code for who signed in. Raises RemoteRefused for a used or foreign code."""
+        ...
+
+    def sign_out_address(self, *, id_token: str, redirect_uri: str) -> str:
+        """Give the address that ends the session over there; empty where there is none. Pure."""
         ...

@@ -59,10 +59,11 @@ _COLUMNS = tuple(field.name for field in fields(Exchange))
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an outgoing call is made for: the request that asked for it, and the dossier that it concerns."""
+    """What an outgoing call is made for: the request that asked for it, its dossier and its official."""
 
     request_id: str
     dossier_code: str | None = None
+    official: str | None = None
 
 
 # Set around the work on one message; a call made inside knows by it what it is made for.

@@ -197,6 +197,41 @@ class Dossiers(Section):
     supplement_days: int = Field(30, ge=1, description="days a dossier may wait for papers (HG 5.5)")
 
 
+class Residents(Section):
+    """Looking residents up (HG 10)."""
+
+    source: str = Field("population_c06", description="the contract that residents are looked up at")
+    enterprises_source: str = Field("ngsp", description="the contract that enterprises are looked up at")
+    assertion_age_s: int = Field(300, ge=30, le=900, description="longest life of an official's signed assertion")
+    clock_skew_s: int = Field(30, ge=0, le=120, description="how far the clock of the signing system may be off")
+    plain_officials: tuple[str, ...] = Field(
+        (), description="ids of keys whose old systems may merely name the official: a risk, shown as one"
+    )
+    repeat_within_s: int = Field(
+        600, ge=0, description="the same question for the same dossier within this time is marked as repeated"
+    )
+    refused: tuple[str, ...] = Field(
+        (), description="further operations of the population database that are refused by policy"
+    )
+
+
+class Documents(Section):
+    """Stored papers of settled dossiers, and the signatures on them (HG 9.2, NA 10, 20.1)."""
+
+    source: str = Field("dvcqg_store", description="the contract of the electronic data store")
+    trust_folder: Path | None = Field(
+        None, description="certificates (PEM, DER) of the authorities that are trusted"
+    )
+    most_bytes: int = Field(20_000_000, ge=1_000, description="largest file that is fetched")
+
+
+class Soap(Section):
+    """The SOAP door."""
+
+    username_token_age_s: int = Field(300, ge=30, le=900, description="a UsernameToken is accepted for so long")
+    clock_skew_s: int = Field(60, ge=0, le=300, description="how far a caller's clock may be off")
+
+
 class Archive(Section):
     """How long the access record is kept, by kind; whole days are dropped."""
 
@@ -249,6 +284,9 @@ class Settings(Section):
     outbox: Outbox = Outbox()
     sync: Sync = Sync()
     dossiers: Dossiers = Dossiers()
+    residents: Residents = Residents()
+    documents: Documents = Documents()
+    soap: Soap = Soap()
     archive: Archive = Archive()
     spool: Spool = Spool()
     seals: Seals = Seals()
@@ -347,6 +385,8 @@ _LISTS = (
     ("gateway", "trusted_proxies"),
     ("keys", "remind_days"),
     ("proof", "tokens_once"),
+    ("residents", "plain_officials"),
+    ("residents", "refused"),
 )
 
 
