@@ -537,7 +537,9 @@ lookups = sa.Table(
     sa.Column("number", sa.String(40), nullable=False, unique=True),
     sa.Column("official_id", sa.String(36)),
     sa.Column("official_code", sa.String(20)),
-    sa.Column("assertion", sa.String(12), nullable=False, server_default=""),
+    sa.Column("named_by", sa.String(12), nullable=False, server_default=""),
+    # A signed assertion is good for one question: the digest is unique, whoever restarts in between.
+    sa.Column("assertion", sa.String(64), unique=True),
     sa.Column("unit_code", sa.String(35), nullable=False, server_default=""),
     sa.Column("dossier_code", sa.String(50)),
     sa.Column("procedure_code", sa.String(60), nullable=False, server_default=""),

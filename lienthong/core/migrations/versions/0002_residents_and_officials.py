@@ -37,7 +37,8 @@ def upgrade() -> None:
     sa.Column('number', sa.String(length=40), nullable=False),
     sa.Column('official_id', sa.String(length=36), nullable=True),
     sa.Column('official_code', sa.String(length=20), nullable=True),
-    sa.Column('assertion', sa.String(length=12), server_default='', nullable=False),
+    sa.Column('named_by', sa.String(length=12), server_default='', nullable=False),
+    sa.Column('assertion', sa.String(length=64), nullable=True),
     sa.Column('unit_code', sa.String(length=35), server_default='', nullable=False),
     sa.Column('dossier_code', sa.String(length=50), nullable=True),
     sa.Column('procedure_code', sa.String(length=60), server_default='', nullable=False),
@@ -50,6 +51,7 @@ def upgrade() -> None:
     sa.Column('answered_at', tables.UtcTime(), nullable=True),
     sa.Column('rows', sa.Integer(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_lookups')),
+    sa.UniqueConstraint('assertion', name=op.f('uq_lookups_assertion')),
     sa.UniqueConstraint('number', name=op.f('uq_lookups_number')),
     comment='Questions to national registers: the intention is written before, the outcome after (HG 10.2)'
     )
