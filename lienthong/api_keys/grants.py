@@ -27,6 +27,7 @@ FIELD_GROUPS: dict[str, str] = {
     "residents.birth": "nơi sinh, quê quán, đăng ký khai sinh",
     "residents.family": "cha, mẹ, vợ hoặc chồng, con, chủ hộ và quan hệ",
     "residents.status": "tình trạng hôn nhân, đã mất, mất tích",
+    "residents.sensitive": "tôn giáo, nhóm máu",
     "residents.contact": "điện thoại, thư điện tử",
     "enterprises.basic": "mã số, tên, địa chỉ, ngành nghề, tình trạng",
     "enterprises.people": "người đại diện, chủ sở hữu, thành viên góp vốn",

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from lienthong.connectors import http, registry, roles
-from lienthong.core import clock, crypto, errors, journal, migrations, settings, storage, working_days
+from lienthong.core import clock, crypto, errors, journal, migrations, settings, storage, subjects, working_days
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Hub:
     journal: journal.Journal
     calendar: working_days.Calendar
     systems: Mapping[str, roles.Connector]
+    subjects: subjects.Subjects
     now: clock.Clock = clock.now
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}")
     # Called with the name of a target as soon as a message for it is committed.
@@ -74,7 +75,7 @@ async def opened(
             if not _is_enabled(section):
                 continue
             systems[name] = _open(name, section, chosen, book, now, (transports or {}).get(name))
-        yield Hub(chosen, store, vault, book, calendar, systems, now)
+        yield Hub(chosen, store, vault, book, calendar, systems, subjects.Subjects(chosen.home), now)
     finally:
         for connector in systems.values():
             await connector.close()

@@ -14,28 +14,15 @@ from lienthong.bus.flows import (
     dossier_reading,
     dossier_status,
     dossier_views,
+    enterprise_lookup,
+    paper_reuse,
     procedure_catalogue,
+    resident_lookup,
+    resident_views,
     token_issue,
 )
 from lienthong.bus.hub import Hub
 from lienthong.core import access_record, records
-
-
-@dataclass(slots=True)
-class Told:
-    """What an operation tells the record of its request: on whose behalf it ran, about whom, what went out.
-
-    `official` is the official's code, `subject` the keyed digest of a person's number, `rule` what decided.
-    """
-
-    official: str | None = None
-    subject: str | None = None
-    purpose: str | None = None
-    dossier_code: str | None = None
-    field_groups: tuple[str, ...] = ()
-    rows: int | None = None
-    rule: str | None = None
-    upstream: list[access_record.Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +41,7 @@ class Call:
     proven: proof.Proven = proof.NOTHING
     assertion: str | None = None
     claimed_official: str | None = None
-    told: Told = field(default_factory=Told)
+    told: access_record.Told = field(default_factory=access_record.Told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +60,7 @@ class Operation:
     `place`, `query` and `body` are the models of the path's parts, of the query and of the body. `success` is
     the status of a good answer, `created` the one where the answer says `created`. `personal`: request or answer
     may hold personal data. `from_path`: path parts that the body may leave out, and may not contradict.
+    `keeps_answer`: whether an answer may be kept for an Idempotency-Key; what registers say of people never is.
     """
 
     name: str
@@ -89,6 +77,7 @@ class Operation:
     success: int = 200
     created: int | None = None
     from_path: tuple[str, ...] = ()
+    keeps_answer: bool = True
 
 
 class ProcedurePath(BaseModel):
@@ -157,6 +146,38 @@ async def _get_message(hub: Hub, call: Call, asked: Asked) -> BaseModel:
 
 async def _enquire(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await dossier_reading.enquire(hub, asked.path["code"])
+
+
+def _asking(call: Call, operation: str) -> resident_lookup.Asking:
+    return resident_lookup.Asking(
+        call.caller,
+        call.request_id,
+        call.language,
+        operation,
+        call.assertion,
+        call.claimed_official,
+        call.told,
+    )
+
+
+async def _verify_resident(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await resident_lookup.verify(hub, asked.body, _asking(call, "residents.verify"))
+
+
+async def _look_up_resident(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await resident_lookup.look_up(hub, asked.body, _asking(call, "residents.look_up"))
+
+
+async def _look_up_enterprise(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await enterprise_lookup.look_up(hub, asked.body, _asking(call, "enterprises.look_up"))
+
+
+async def _find_papers(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await paper_reuse.find(hub, asked.body, _asking(call, "papers.find"))
+
+
+async def _fetch_paper(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await paper_reuse.fetch(hub, asked.body, _asking(call, "papers.fetch"))
 
 
 async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
@@ -268,6 +289,66 @@ OPERATIONS: tuple[Operation, ...] = (
         _enquire,
         personal=False,
         place=DossierPath,
+    ),
+    Operation(
+        "residents.verify",
+        "POST",
+        "/v1/residents/verify",
+        "Xác thực thông tin công dân với Cơ sở dữ liệu quốc gia về dân cư",
+        "Verify a resident with the national population database",
+        resident_views.VerifyAnswer,
+        _verify_resident,
+        personal=True,
+        body=resident_views.VerifyRequest,
+        keeps_answer=False,
+    ),
+    Operation(
+        "residents.look_up",
+        "POST",
+        "/v1/residents/look-up",
+        "Tra cứu thông tin công dân cho một hồ sơ đang giải quyết",
+        "Look a resident up for an open dossier",
+        resident_views.LookUpAnswer,
+        _look_up_resident,
+        personal=True,
+        body=resident_views.LookUpRequest,
+        keeps_answer=False,
+    ),
+    Operation(
+        "enterprises.look_up",
+        "POST",
+        "/v1/enterprises/look-up",
+        "Tra cứu doanh nghiệp theo mã số",
+        "Look an enterprise up by its code",
+        resident_views.EnterpriseAnswer,
+        _look_up_enterprise,
+        personal=True,
+        body=resident_views.EnterpriseRequest,
+        keeps_answer=False,
+    ),
+    Operation(
+        "papers.find",
+        "POST",
+        "/v1/papers/find",
+        "Tìm giấy tờ kết quả trong kho dữ liệu điện tử của công dân cho một hồ sơ",
+        "Look for result papers in a citizen's electronic data store, for a dossier",
+        resident_views.PapersAnswer,
+        _find_papers,
+        personal=True,
+        body=resident_views.PaperRequest,
+        keeps_answer=False,
+    ),
+    Operation(
+        "papers.fetch",
+        "POST",
+        "/v1/papers/fetch",
+        "Lấy một tệp giấy tờ kèm kết quả kiểm tra chữ ký số",
+        "Fetch a file of a paper, with the verdict on its digital signature",
+        resident_views.PaperFile,
+        _fetch_paper,
+        personal=True,
+        body=resident_views.PaperFileRequest,
+        keeps_answer=False,
     ),
     Operation(
         "tokens.issue",

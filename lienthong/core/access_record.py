@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -62,6 +63,23 @@ class Record(NamedTuple):
     upstream: tuple[Attempt, ...] = ()
     node: str = ""
     number: int = 0
+
+
+@dataclass(slots=True)
+class Told:
+    """What an operation tells the record of its request: on whose behalf it ran, about whom, what went out.
+
+    `official` is the official's code, `subject` the keyed digest of a person's number, `rule` what decided.
+    """
+
+    official: str | None = None
+    subject: str | None = None
+    purpose: str | None = None
+    dossier_code: str | None = None
+    field_groups: tuple[str, ...] = ()
+    rows: int | None = None
+    rule: str | None = None
+    upstream: list[Attempt] = field(default_factory=list)
 
 
 # The order of the fields in the bytes of version 1, after the version itself; a change needs a new version.

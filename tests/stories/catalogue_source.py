@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lienthong.bus import hub as hubs
 from lienthong.connectors import roles
-from lienthong.core import crypto, errors, journal, records, settings, storage, tables, working_days
+from lienthong.core import crypto, errors, journal, records, settings, storage, subjects, tables, working_days
 
 MONDAY = datetime(2026, 7, 20, 2, 0, tzinfo=UTC)  # nine o'clock in Vietnam
 
@@ -141,6 +141,7 @@ async def opened(url: str, home: Path, *sources: Source, clock: Clock, **sync: o
         journal=journal.Journal(store),
         calendar=working_days.load(),
         systems={source.name: source for source in sources},
+        subjects=subjects.Subjects(home),
         now=clock,
     )
     try:

@@ -1,0 +1,257 @@
+"""The book of questions to national registers: the intention before, the outcome after, refusals too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.bus.flows import lookup_policy
+from lienthong.bus.hub import Hub
+from lienthong.core import clock, errors, journal, storage, tables
+
+_l, _e, _r = tables.lookups, tables.lookup_exceptions, tables.lookup_rules
+ASKED = "asked"
+ANSWERED = ("ok", "not_found")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question as the book keeps it; never whom it is about, only the keyed digest of the number."""
+
+    id: str
+    number: str
+    at: datetime
+    request_id: str
+    key_id: str
+    organisation: str
+    operation: str
+    system: str
+    purpose: str
+    subject: str | None = None
+    official_id: str | None = None
+    official_code: str | None = None
+    named_by: str = ""
+    assertion: str | None = None
+    unit_code: str = ""
+    dossier_code: str | None = None
+    procedure_code: str = ""
+    field_groups: tuple[str, ...] = ()
+    exception_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was asked about the same person for the same dossier before."""
+
+    count: int
+    last_id: str | None = None
+    last_at: datetime | None = None
+
+
+def numbered(agency_code: str, *, now: datetime, serial: int) -> str:
+    """Make the number under which the question is known over there: unique, at most 40 characters (§5.3)."""
+    province = agency_code.rpartition(".")[2] or "HUB"
+    return f"{province[:8]}-{now.astimezone(clock.VIETNAM):%Y%m%d%H%M%S}-{serial % 10**10:010d}"
+
+
+async def rule(conn: AsyncConnection, procedure_code: str) -> tuple[tuple[str, ...], str]:
+    """Give the field groups and the service code (MaDVC) set for a procedure; the least where nothing is set."""
+    row = await storage.first(conn, sa.select(_r).where(_r.c.procedure_code == procedure_code))
+    if row is None:
+        return lookup_policy.LEAST, ""
+    return tuple(row["field_groups"]), str(row["service_code"])
+
+
+async def exceptions(
+    conn: AsyncConnection, official_id: str, *, now: datetime
+) -> list[lookup_policy.Dispensation]:
+    """Give the exceptions of an official that are in force."""
+    asked = sa.select(_e).where(_e.c.official_id == official_id, _e.c.ended_at.is_(None), _e.c.ends_at > now)
+    return [
+        lookup_policy.Dispensation(row["id"], row["dossier_code"], row["unit_code"], row["ends_at"])
+        for row in await storage.every(conn, asked)
+    ]
+
+
+async def earlier(tx: AsyncConnection, question: Question, *, within_s: int) -> Earlier:
+    """Look for the same question about the same person for the same dossier."""
+    if question.subject is None or question.dossier_code is None:
+        return Earlier(0)
+    same = (_l.c.dossier_code == question.dossier_code) & (_l.c.subject == question.subject)
+    asked = sa.select(sa.func.count()).where(same, _l.c.outcome.in_((ASKED, *ANSWERED)))
+    count = int((await tx.execute(asked)).scalar_one())
+    if not count:
+        return Earlier(0)
+    last = await storage.first(
+        tx,
+        sa.select(_l.c.id, _l.c.at)
+        .where(
+            same,
+            _l.c.operation == question.operation,
+            _l.c.outcome.in_(ANSWERED),
+            _l.c.at > question.at - timedelta(seconds=within_s),
+        )
+        .order_by(_l.c.at.desc())
+        .limit(1),
+    )
+    return Earlier(count, *((last["id"], last["at"]) if last else (None, None)))
+
+
+async def intend(tx: AsyncConnection, question: Question, *, repeats: str | None) -> None:
+    """Write the intention. Raises ProofRejected where the assertion has served for a question before."""
+    try:
+        await tx.execute(_l.insert().values(**_row(question), repeats=repeats, outcome=ASKED))
+    except IntegrityError as exc:
+        if question.assertion is None:
+            raise errors.StorageUnavailable(reason="the number of the question is taken") from exc
+        raise errors.ProofRejected(
+            "This assertion of the official was used before; every question needs a new one.",
+            detail_vi="Xác nhận của cán bộ đã được dùng; mỗi lần hỏi cần một xác nhận mới.",
+            reason="assertion_replayed",
+        ) from None
+
+
+async def refuse(hub: Hub, question: Question, exc: errors.HubError) -> None:
+    """Write down a question that was refused before it went out. The assertion stays unspent."""
+    reason = str(exc.facts.get("reason") or "")
+    outcome = f"{exc.code}:{reason}" if reason else exc.code
+    row = {**_row(question), "assertion": None, "outcome": outcome[:60], "answered_at": question.at}
+    async with hub.storage.transaction() as tx:
+        await tx.execute(_l.insert().values(**row))
+
+
+async def settle(hub: Hub, question: Question, *, outcome: str, rows: int | None, now: datetime) -> None:
+    """Write down how the question ended. Raises StorageUnavailable: then the answer must not go out."""
+    async with hub.storage.transaction() as tx:
+        await tx.execute(
+            _l.update().where(_l.c.id == question.id).values(outcome=outcome[:60], rows=rows, answered_at=now)
+        )
+        if question.official_id is not None:
+            await tx.execute(
+                tables.officials.update()
+                .where(tables.officials.c.id == question.official_id)
+                .values(last_used_at=now)
+            )
+
+
+def _row(question: Question) -> dict[str, Any]:
+    return {name: _plain(getattr(question, name)) for name in question.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+# ---------------------------------------------------------------------------------- what people set and grant
+
+
+async def set_rule(
+    hub: Hub,
+    procedure_code: str,
+    *,
+    groups: Sequence[str],
+    service_code: str,
+    reason: str,
+    actor: str,
+) -> None:
+    """Set which groups a procedure may ask for. An administrative act; no groups means the least again."""
+    unknown = [name for name in groups if name not in lookup_policy.ALL_GROUPS]
+    if unknown:
+        raise errors.InvalidRequest(
+            f"there is no group {unknown[0]}; there are {', '.join(lookup_policy.ALL_GROUPS)}",
+            detail_vi=f"Không có nhóm {unknown[0]}; có các nhóm {', '.join(lookup_policy.ALL_GROUPS)}.",
+        )
+    now = hub.now()
+    async with hub.storage.transaction() as tx:
+        known = sa.select(tables.procedures.c.code).where(tables.procedures.c.code == procedure_code)
+        if (await tx.execute(known)).first() is None:
+            raise errors.NotFound(
+                f"there is no procedure {procedure_code} in the catalogue",
+                detail_vi=f"Danh mục không có thủ tục {procedure_code}.",
+            )
+        before = await storage.first(tx, sa.select(_r).where(_r.c.procedure_code == procedure_code))
+        values = {
+            "field_groups": list(groups),
+            "service_code": service_code,
+            "set_at": now,
+            "set_by": actor,
+            "reason": reason,
+        }
+        await tx.execute(_r.delete().where(_r.c.procedure_code == procedure_code))
+        if groups:
+            await tx.execute(_r.insert().values(procedure_code=procedure_code, **values))
+        await journal.write_act(
+            tx,
+            "lookups.rule",
+            procedure_code,
+            actor=actor,
+            now=now,
+            reason=reason,
+            before={"field_groups": before["field_groups"]} if before else None,
+            after={"field_groups": list(groups), "service_code": service_code} if groups else None,
+        )
+
+
+async def grant_exception(
+    hub: Hub,
+    official_id: str,
+    *,
+    dossier_code: str | None,
+    unit_code: str | None,
+    ends_at: datetime,
+    reason: str,
+    actor: str,
+) -> str:
+    """Let an official, by name, ask about another unit's dossiers until a stated day. An administrative act."""
+    now = hub.now()
+    if (dossier_code is None) == (unit_code is None):
+        raise errors.InvalidRequest(
+            "name either a dossier or a unit", detail_vi="Hãy nêu một hồ sơ hoặc một đơn vị."
+        )
+    if not now < ends_at <= now + timedelta(days=366):
+        raise errors.InvalidRequest(
+            "an exception ends in the future, within a year",
+            detail_vi="Ngoại lệ phải có ngày hết hạn trong tương lai, không quá một năm.",
+        )
+    if not reason.strip():
+        raise errors.InvalidRequest("say why", detail_vi="Hãy ghi lý do.")
+    number = clock.new_id()
+    row = {
+        "id": number,
+        "official_id": official_id,
+        "dossier_code": dossier_code,
+        "unit_code": unit_code,
+        "reason": reason,
+        "granted_at": now,
+        "granted_by": actor,
+        "ends_at": ends_at,
+    }
+    after = {"dossier": dossier_code, "unit": unit_code, "ends_at": ends_at.isoformat()}
+    async with hub.storage.transaction() as tx:
+        await tx.execute(_e.insert().values(**row))
+        await journal.write_act(
+            tx, "lookups.except", official_id, actor=actor, now=now, reason=reason, after=after
+        )
+    return number
+
+
+async def end_exception(hub: Hub, exception_id: str, *, reason: str, actor: str) -> None:
+    """End an exception before its day. An administrative act."""
+    now = hub.now()
+    async with hub.storage.transaction() as tx:
+        done = await tx.execute(
+            _e.update()
+            .where(_e.c.id == exception_id, _e.c.ended_at.is_(None))
+            .values(ended_at=now, ended_by=actor)
+        )
+        if done.rowcount != 1:
+            raise errors.NotFound(
+                "there is no such exception in force", detail_vi="Không có ngoại lệ này đang hiệu lực."
+            )
+        await journal.write_act(tx, "lookups.end_exception", exception_id, actor=actor, now=now, reason=reason)
