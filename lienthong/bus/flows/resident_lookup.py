@@ -1,7 +1,7 @@
 """Resident lookup: written down before it is asked, asked once, answered only in the groups that may go out.
 
-The order is the promise: who and for what (refused in words, and recorded) → the intention in one transaction →
-the question → the outcome → the answer. Where the book cannot be written no question goes out, and no answer either.
+The order is the promise: who and for what (a refusal is recorded, in words) → the intention in one transaction →
+the question → the outcome → the answer. Where the book cannot be written, no question goes out and no answer.
 """
 
 from __future__ import annotations

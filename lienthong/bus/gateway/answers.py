@@ -22,14 +22,18 @@ _MOST_SAID = 3
 
 
 class Answer:
-    """An answer on its way out; `outcome` is what the journal and the figures say of it."""
+    """An answer on its way out; `outcome` is what the journal and the figures say of it.
 
-    __slots__ = ("body", "headers", "outcome", "status")
+    `decided` is the status for the record, where a door has to send another one.
+    """
+
+    __slots__ = ("body", "decided", "headers", "outcome", "status")
 
     def __init__(self, status: int, body: bytes, headers: Headers, outcome: str = "ok") -> None:
         self.status = status
         self.body = body
         self.headers = headers
+        self.decided = status
         self.outcome = outcome
 
 
@@ -49,7 +53,7 @@ def problem(exc: errors.HubError, *, language: str, request_id: str) -> Answer:
         "type": f"/docs#{exc.code}",
         "title": exc.sentence(language),
         "status": exc.status,
-        "detail": _detail(exc, language),
+        "detail": detail(exc, language),
         "instance": f"urn:uuid:{request_id}",
         "code": exc.code,
         "request_id": request_id,
@@ -72,7 +76,7 @@ def problem(exc: errors.HubError, *, language: str, request_id: str) -> Answer:
     return Answer(exc.status, orjson.dumps(told), headers, exc.code)
 
 
-def _detail(exc: errors.HubError, language: str) -> str:
+def detail(exc: errors.HubError, language: str) -> str:
     """Say the first wrong fields where nothing more exact is said: some callers show only this."""
     if exc.detail_en or not exc.problems:
         return exc.detail(language)

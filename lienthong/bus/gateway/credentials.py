@@ -45,3 +45,21 @@ def key_of(headers: Mapping[bytes, bytes], every: Sequence[tuple[bytes, bytes]])
             "The header X-API-Key came twice.", detail_vi="Tiêu đề X-API-Key được gửi hai lần.", reason="twice"
         )
     return key.decode("latin-1").strip()
+
+
+def assertion_of(headers: Mapping[bytes, bytes], every: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Take an official's signed assertion out of the headers. Raises InvalidRequest where it came twice."""
+    found = headers.get(b"x-official-assertion")
+    if found is None:
+        return None
+    if sum(1 for name, _ in every if name == b"x-official-assertion") > 1:
+        raise errors.InvalidRequest(
+            problems=(
+                errors.FieldProblem(
+                    "X-Official-Assertion",
+                    "Tiêu đề X-Official-Assertion được gửi hai lần.",
+                    "The header X-Official-Assertion came twice.",
+                ),
+            )
+        )
+    return found.decode("latin-1").strip()

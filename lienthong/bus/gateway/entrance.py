@@ -7,7 +7,7 @@ from collections.abc import Collection
 from lienthong.api_keys import certificates, gate, keys, lookup, proof, proof_register, replays, tokens
 from lienthong.bus.gateway import credentials, visit
 from lienthong.bus.hub import Hub
-from lienthong.core import errors
+from lienthong.core import crypto, errors
 
 
 class Entrance:
@@ -68,8 +68,12 @@ class Entrance:
         body: bytes,
         token: tokens.Token | None,
         is_from_proxy: bool,
+        signer: crypto.Certificate | None = None,
     ) -> proof.Proven:
-        """Check the proof of a call that the gate has let pass; `scope` as it arrived. As `proof.Prover.check`."""
+        """Check the proof of a call that the gate has let pass; `scope` as it arrived. As `proof.Prover.check`.
+
+        `signer` is the certificate with which the message itself is signed, already verified.
+        """
         header = self._rules.certificate_header
         request = proof.Presented(
             coming.method,
@@ -78,6 +82,7 @@ class Entrance:
             body,
             certificates.presented(scope, header=header, is_from_proxy=is_from_proxy),
             token,
+            signer,
         )
         required = proof.required_for(self._rules.required, operation)
         once = token is not None and proof.is_named(self._rules.tokens_once, operation)

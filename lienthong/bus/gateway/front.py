@@ -7,10 +7,9 @@ import contextlib
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from lienthong.api_keys import gate
@@ -22,11 +21,12 @@ from lienthong.bus.gateway import (
     book,
     compat,
     credentials,
+    doors,
     entrance,
     figures,
     idempotency,
-    rest,
     routes,
+    soap,
     visit,
 )
 from lienthong.bus.hub import Hub
@@ -68,10 +68,11 @@ class Front:
         self.gate = gatekeeper
         self._pages = pages
         self._figures = counted
-        self._routes = routes.Routes(table)
         self._addresses = addresses.Addresses(hub.settings.gateway.trusted_proxies)
         self._book = book.Book(hub)
         self._entrance = entrance.Entrance(hub, gatekeeper, known={operation.name for operation in table})
+        self._rest: doors.Door = doors.Rest(hub, routes.Routes(table), self._entrance)
+        self._soap: doors.Door = soap.Soap(hub, gatekeeper, self._entrance, table)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -97,6 +98,7 @@ class Front:
         if self._sweeper is not None:
             await self._sweeper
         await self._entrance.stop()
+        await self._soap.stop()
         await self.gate.stop()
         await self.hub.journal.flush()
         self._book.close()
@@ -107,62 +109,60 @@ class Front:
         client = scope.get("client")
         address = self._addresses.of(client[0] if client else "", scope["headers"])
         coming = visit.Visit(scope, address=address, at=self.hub.now())
+        door = self._rest
         try:
             if credentials.is_in_address(coming.path, coming.query):
                 raise credentials.refuse_in_address()
-            is_compat = self.hub.settings.proof.lgsp_door and compat.is_here(coming.path)
-            if is_compat:
-                coming.door = "lgsp"
-                compat.enter(coming, scope)
-            if not coming.path.startswith(_API):
+            if coming.path == soap.PATH:
+                coming.door, door = soap.DOOR, self._soap
+            elif self.hub.settings.proof.lgsp_door and compat.is_here(coming.path):
+                coming.door = compat.DOOR
+                coming.official = compat.enter(coming, scope)
+            if door is self._rest and not coming.path.startswith(_API):
                 await self._show(coming, scope, receive, send)
                 return
-            answer = await self._answer(coming, scope, receive, is_compat=is_compat)
+            answer = await self._answer(coming, scope, receive, door)
         except errors.HubError as exc:
             coming.note_refusal(exc)
-            answer = self._problem(coming, exc)
+            answer = door.problem(coming, exc)
         except asyncio.CancelledError:
             coming.outcome = "cancelled"
             self._write(coming, None, 0)
             raise
         except Exception as exc:  # the call entry: nobody gets a traceback
             _log_defect(coming, exc)
-            answer = self._problem(coming, errors.InternalFault())
+            answer = door.problem(coming, errors.InternalFault())
             if coming.is_answered:
                 coming.outcome = answer.outcome
                 self._write(coming, answer.status, 0)
                 return
         coming.outcome = answer.outcome
-        await _send(coming, await self._write_down(coming, answer), send)
+        await _send(coming, await self._write_down(coming, answer, door), send)
 
-    async def _write_down(self, coming: visit.Visit, answer: answers.Answer) -> answers.Answer:
+    async def _write_down(self, coming: visit.Visit, answer: answers.Answer, door: doors.Door) -> answers.Answer:
         """Write the record before the answer; where that cannot be, the answer says so and nothing else."""
-        record = self._record(coming, answer.status, len(answer.body))
+        record = self._record(coming, answer.decided, len(answer.body))
         try:
-            await self._book.write(record, personal=coming.is_personal and answer.status < 400)
+            await self._book.write(record, personal=coming.is_personal and answer.decided < 400)
         except errors.StorageUnavailable as exc:
-            return self._problem(coming, exc)
+            return door.problem(coming, exc)
         return answer
 
     async def _answer(
-        self, coming: visit.Visit, scope: visit.Scope, receive: bodies.Receive, *, is_compat: bool
+        self, coming: visit.Visit, scope: visit.Scope, receive: bodies.Receive, door: doors.Door
     ) -> answers.Answer:
-        coming.route, methods, parts = self._routes.find(coming.path)
-        if coming.method == "OPTIONS":
-            coming.operation = "options"
-            return answers.nothing(routes.allowed(methods))
-        operation = methods.get("GET" if coming.method == "HEAD" else coming.method)
-        if operation is None:
-            raise errors.MethodNotAllowed(allow=routes.allowed(methods))
+        request = await door.meet(coming, receive)
+        if isinstance(request, answers.Answer):
+            return request
+        operation = request.operation
         coming.operation, coming.is_personal = operation.name, operation.personal
-        coming.note_dossier(operation.name, parts)
         self._book.must_be_writable(personal=operation.personal)
-        known, token = await self._entrance.identify(coming, takes_both=is_compat)
+        known, token = await request.identify()
         admission = await self.gate.admit_known(
             known, operation.name, address=coming.address, now=coming.at, personal=operation.personal
         )
         try:
-            return await self._admitted(coming, scope, receive, operation, parts, admission, token, is_compat)
+            return await self._admitted(coming, scope, receive, request, admission, token)
         finally:
             self.gate.leave(admission)
 
@@ -171,77 +171,62 @@ class Front:
         coming: visit.Visit,
         scope: visit.Scope,
         receive: bodies.Receive,
-        operation: operations.Operation,
-        parts: Mapping[str, str],
+        request: doors.Request,
         admission: gate.Admission,
         token: Any,
-        is_compat: bool,
     ) -> answers.Answer:
         caller = admission.caller
         coming.key_id, coming.organisation = caller.key_id, caller.organisation
         coming.generation = admission.generation
         coming.limit_headers = answers.limit_headers(admission.decision)
-        raw = await self._body(coming, operation, receive, is_compat=is_compat)
+        raw = await request.take_in(receive)
+        coming.bytes_in = len(raw)
         client = scope.get("client")
         proven = await self._entrance.prove(
             coming,
             scope,
             caller=caller,
-            operation=operation.name,
+            operation=coming.operation,
             body=raw,
             token=token,
             is_from_proxy=self._addresses.trusts(client[0] if client else ""),
+            signer=await request.signer(),
         )
-        call = operations.Call(caller, coming.request_id, coming.at, coming.language, coming.address, proven)
-        return await self._run(coming, operation, parts, call, raw)
-
-    async def _body(
-        self, coming: visit.Visit, operation: operations.Operation, receive: bodies.Receive, *, is_compat: bool
-    ) -> bytes:
-        limits = self.hub.settings.gateway
-        if operation.body is not None:
-            raw = await bodies.read(receive, coming.headers, limits)
-        elif is_compat and operation.name == "tokens.issue":
-            raw = await compat.read_form(receive, coming.headers, limits)
-        else:
-            raw = b""
-        coming.bytes_in = len(raw)
-        return raw
+        coming.assertion = credentials.assertion_of(coming.headers, coming.every_header)
+        asked = request.read()
+        call = operations.Call(
+            caller,
+            coming.request_id,
+            coming.at,
+            coming.language,
+            coming.address,
+            proven,
+            coming.assertion,
+            coming.official,
+        )
+        try:
+            return await self._run(coming, request, call, asked)
+        finally:
+            coming.note_told(call.told)
 
     async def _run(
         self,
         coming: visit.Visit,
-        operation: operations.Operation,
-        parts: Mapping[str, str],
-        call: operations.Call,
-        raw: bytes,
-    ) -> answers.Answer:
-        path = rest.read_path(operation, parts)
-        query = rest.read_query(operation, coming.query)
-        body = rest.read_body(operation, raw, path, depth_limit=self.hub.settings.gateway.depth_limit)
-        asked = operations.Asked(path, query, body)
-        name = coming.headers.get(b"idempotency-key")
-        if name is None or operation.method != "POST":
-            return rest.answer(operation, await operation.run(self.hub, call, asked))
-        return await self._run_once(operation, call, asked, raw=raw, name=idempotency.read_name(name))
-
-    async def _run_once(
-        self,
-        operation: operations.Operation,
+        request: doors.Request,
         call: operations.Call,
         asked: operations.Asked,
-        *,
-        raw: bytes,
-        name: str,
     ) -> answers.Answer:
-        request = orjson.dumps([operation.name, dict(asked.path)]) + b"\n" + raw
-        digest = self.hub.vault.digest(request, purpose="idempotency")
-        claim = idempotency.Claim(call.caller.key_id, name, digest)
+        operation = request.operation
+        sent = coming.headers.get(b"idempotency-key")
+        if sent is None or operation.method != "POST":
+            return request.answer(await operation.run(self.hub, call, asked))
+        digest = self.hub.vault.digest(request.fingerprint(), purpose="idempotency")
+        claim = idempotency.Claim(call.caller.key_id, idempotency.read_name(sent), digest)
         before = await idempotency.claim(self.hub, claim, now=call.now)
         if before is not None:
             return before
         try:
-            answer = rest.answer(operation, await operation.run(self.hub, call, asked))
+            answer = request.answer(await operation.run(self.hub, call, asked))
         except errors.HubError:
             # Nothing was promised: the request may be put right and sent again under the same name.
             await idempotency.abandon(self.hub, claim)
@@ -271,9 +256,6 @@ class Front:
         await self._pages(scope, receive, pass_on)
 
     # ---------------------------------------------------------------------------------- journal and answers
-
-    def _problem(self, coming: visit.Visit, exc: errors.HubError) -> answers.Answer:
-        return answers.problem(exc, language=coming.language, request_id=coming.request_id)
 
     def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> None:
         """Write the record of a page, or of a request that was cut off."""

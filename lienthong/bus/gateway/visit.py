@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
+from lienthong.bus import operations
 from lienthong.bus.gateway import answers
 from lienthong.core import access_record, clock, errors, records
 
@@ -23,17 +24,20 @@ class Visit:
     """What is known of a request so far.
 
     `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
-    key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out.
+    key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out. `official` is
+    whom the caller names until the operation knows better, `soap_version` the form of the answer at that door.
     """
 
     __slots__ = (
         "address",
+        "assertion",
         "at",
         "bytes_in",
         "correlation",
         "door",
         "dossier_code",
         "every_header",
+        "field_groups",
         "generation",
         "headers",
         "is_answered",
@@ -43,15 +47,22 @@ class Visit:
         "language",
         "limit_headers",
         "method",
+        "official",
         "operation",
         "organisation",
         "outcome",
         "path",
+        "purpose",
         "query",
         "reason",
         "request_id",
         "route",
+        "rows",
+        "scheme",
+        "soap_version",
         "started_s",
+        "subject",
+        "upstream",
     )
 
     def __init__(self, scope: Scope, *, address: str, at: datetime) -> None:
@@ -79,6 +90,15 @@ class Visit:
         self.dossier_code: str | None = None
         self.correlation: str | None = None
         self.reason: str | None = None
+        self.scheme: str = scope.get("scheme", "http")
+        self.soap_version = ""
+        self.assertion: str | None = None
+        self.official: str | None = None
+        self.subject: str | None = None
+        self.purpose: str | None = None
+        self.field_groups: tuple[str, ...] = ()
+        self.rows: int | None = None
+        self.upstream: tuple[access_record.Attempt, ...] = ()
         self.limit_headers: answers.Headers = []
         sent_id = self.headers.get(b"x-request-id")
         if sent_id is not None and _CORRELATION.fullmatch(sent := sent_id.decode("latin-1")):
@@ -90,13 +110,21 @@ class Visit:
         if operation.startswith(_HAS_DOSSIER) and len(code) <= 50 and _DOSSIER_CODE.fullmatch(code):
             self.dossier_code = code
 
+    def note_told(self, told: operations.Told) -> None:
+        """Keep what an operation says of its own request, also where it then refuses."""
+        self.official = told.official or self.official
+        self.subject, self.purpose, self.rows = told.subject, told.purpose, told.rows
+        self.dossier_code = told.dossier_code or self.dossier_code
+        self.field_groups, self.upstream = tuple(told.field_groups), tuple(told.upstream)
+        self.reason = told.rule or self.reason
+
     def note_refusal(self, exc: errors.HubError) -> None:
         """Keep what an error knows of the caller."""
         facts = exc.facts
         self.key_id = self.key_id or facts.get("key_id")
         self.organisation = self.organisation or facts.get("organisation")
         self.generation = self.generation or facts.get("generation")
-        self.reason = facts.get("reason")
+        self.reason = facts.get("reason") or self.reason
         self.bytes_in = self.bytes_in or facts.get("bytes_in", 0)
 
     def record(self, *, status: int | None, took_s: float, bytes_out: int) -> access_record.Record:
@@ -114,10 +142,16 @@ class Visit:
             key_id=self.key_id,
             generation=self.generation,
             organisation=self.organisation,
+            official=self.official,
             address=self.address[:64],
             rule=self.reason,
             bytes_in=self.bytes_in,
             bytes_out=bytes_out,
+            rows=self.rows,
+            field_groups=self.field_groups,
+            subject=self.subject,
+            purpose=self.purpose,
             dossier_code=self.dossier_code,
             correlation=self.correlation,
+            upstream=self.upstream,
         )
