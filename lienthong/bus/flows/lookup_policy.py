@@ -50,7 +50,7 @@ class Dispensation:
         return self.unit_code is not None and _is_on_route(self.unit_code, "", ground.units)
 
 
-def must_be_in_force(official: officials.Official | None, *, named: str, now: datetime) -> officials.Official:
+def must_be_in_force(official: officials.Official | None, *, now: datetime) -> officials.Official:
     """Insist that the official is registered and in force. Raises NotGranted saying what to do."""
     if official is None:
         raise _refused(

@@ -195,7 +195,7 @@ async def _decided(
             assertion=who.asserted.digest if who.asserted else None,
         )
     try:
-        official = lookup_policy.must_be_in_force(registered, named=who.name, now=now)
+        official = lookup_policy.must_be_in_force(registered, now=now)
         # In one transaction, so that what the decision leans on still holds when the intention is written.
         async with hub.storage.transaction() as tx:
             ground = await lookup_ground.dossier(hub, tx, wanted.dossier_code, caller=asking.caller)

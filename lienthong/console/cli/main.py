@@ -12,8 +12,10 @@ from lienthong.console.cli import (
     grants,
     journal,
     keys,
+    lookups,
     messages,
     proofs,
+    reports,
     running,
     seals,
     sync,
@@ -44,6 +46,8 @@ upkeep.add_to(app)
 keys.app.add_typer(proofs.app, name="proof")
 app.add_typer(keys.app, name="keys")
 app.add_typer(grants.app, name="grants")
+app.add_typer(lookups.app, name="lookups")
+app.add_typer(reports.app, name="report")
 app.add_typer(sync.app, name="sync")
 app.add_typer(messages.app, name="messages")
 app.add_typer(targets.app, name="targets")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lienthong.api_keys import key_store, proof_register
+from lienthong.api_keys import key_store, proof_register, soap_passwords
 from lienthong.bus.hub import Hub
 from lienthong.console.cli import context, output
 from lienthong.core import errors
@@ -65,6 +65,28 @@ def add(
     output.facts("Đã đăng ký / registered", {heading: added.as_json()[name] for name, heading in _COLUMNS.items()})
     if added.kind == "signature":
         output.console.print(f'Đặt keyid="{added.id}" trong chữ ký / put this keyid into each signature.')
+
+
+@app.command()
+def password(
+    name: Name,
+    reason: context.Reason,
+    label: Annotated[str, typer.Option(help="Tên gợi nhớ / a name for it.")] = "",
+    json: context.Json = False,
+) -> None:
+    """Tạo mật khẩu SOAP cho UsernameToken dạng digest / make a password for digests of UsernameToken."""
+
+    async def work(hub: Hub) -> tuple[proof_register.Proof, str]:
+        return await soap_passwords.add(
+            hub.storage, hub.vault, name, label=label, reason=reason, actor=context.actor(), now=hub.now()
+        )
+
+    made, text = context.run(work)
+    if json:
+        output.as_json({**made.as_json(), "password": text})
+        return
+    output.console.print(f"Mật khẩu chỉ hiện một lần / shown once: [bold]{text}[/bold]")
+    output.console.print(f"Gỡ bằng / remove with: lienthong keys proof remove {made.id}")
 
 
 @app.command("list")
