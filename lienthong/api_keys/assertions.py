@@ -5,8 +5,11 @@ A caller cannot merely name an official; the system must have signed it with a k
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,14 +17,16 @@ from typing import Any
 import jwt
 
 from lienthong.api_keys import proof_register
-from lienthong.core import errors
+from lienthong.core import errors, records, settings
 
-KIND = "assertion"
+KIND = proof_register.ASSERTION
 TYPE = "official+jwt"
-_ALGORITHMS = ("EdDSA", "ES256", "RS256")
-_LONGEST_TEXT = 4096
-_CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti")
-_OPTIONS: Any = {"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False}
+LONGEST_TEXT = 4096
+# The registered key says how its signatures are checked, never the header: `alg` must agree with the key.
+_ALGORITHMS = {"ed25519": "EdDSA", "ecdsa-p256-sha256": "ES256", "rsa-sha256": "RS256"}
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
+_TEXTS = {"iss": 300, "sub": 100, "jti": 300}
+_FURTHER = {"dossier": 100, "purpose": 300}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +53,171 @@ def check(
 
     Whether it was used before is not known here: its digest is written once, with the intention of the question.
     """
-    if not text.isascii() or len(text) > _LONGEST_TEXT:
+    found = _COMPACT.fullmatch(text) if len(text) <= LONGEST_TEXT else None
+    if found is None:
         raise _invalid("unreadable")
-    try:
-        header = jwt.get_unverified_header(text)
-    except jwt.PyJWTError:
-        raise _invalid("unreadable") from None
-    signer = next((key for key in keys if key.kind == KIND and key.id == header.get("kid")), None)
-    if signer is None:
-        raise _invalid("unknown_key")
-    if header.get("typ") != TYPE or "crit" in header:
+    header = _object(_bytes(found[1]))
+    signer = _signer(header, keys=keys, key_id=key_id, now=now)
+    if header.get("typ") != TYPE or not header.keys().isdisjoint(("crit", "b64")):
         raise _invalid("type")
+    algorithm = _ALGORITHMS.get(signer.algorithm)
+    if algorithm is None or header.get("alg") != algorithm:
+        raise _invalid("algorithm")
     try:
-        claims = jwt.decode(text, signer.public_key, algorithms=_ALGORITHMS, audience=audience, options=_OPTIONS)
-    except (jwt.PyJWTError, ValueError, TypeError) as exc:
-        raise _invalid(type(exc).__name__) from None
-    return _asserted(claims, key_id=key_id, longest_s=longest_s, skew_s=skew_s, now=now.timestamp())
+        signed = jwt.PyJWS([algorithm]).decode_complete(text, signer.public_key, algorithms=[algorithm])
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise _invalid("signature") from None
+    claims = _object(signed["payload"])
+    # A text, not a list: an assertion made for several hubs at once could be carried from one to the other.
+    if claims.get("aud") != audience:
+        raise _invalid("audience")
+    _check_times(claims, longest_s=longest_s, skew_s=skew_s, now=now.timestamp())
+    return _asserted(claims, key_id=key_id)
 
 
-def _asserted(claims: dict[str, Any], *, key_id: str, longest_s: int, skew_s: int, now: float) -> Asserted:
-    issued_at, expires_at = claims["iat"], claims["exp"]
-    if type(issued_at) is not int or type(expires_at) is not int or expires_at - issued_at > longest_s:
-        raise _invalid("too_long")
+def risks(chosen: settings.Settings) -> list[records.CheckResult]:
+    """Give what the settings allow although it is a risk: one line for each key that may merely name an official."""
+    return [
+        records.CheckResult(
+            name=f"plain_officials: {key_id}",
+            ok=True,
+            vi=f"RỦI RO: khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều tra "
+            "cứu được dưới tên bất kỳ cán bộ nào. Hãy nâng cấp phần mềm rồi bỏ khoá khỏi "
+            "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
+            en=f"RISK: key {key_id} may name an official without a signed assertion; whoever holds it can ask in any "
+            "official's name. Have the software sign, then take the key out of LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
+            facts={"risk": "plain_officials", "key": key_id},
+        )
+        for key_id in chosen.residents.plain_officials
+    ]
+
+
+def _signer(
+    header: Mapping[str, Any], *, keys: Sequence[proof_register.Proof], key_id: str, now: datetime
+) -> proof_register.Proof:
+    number = header.get("kid")
+    for key in keys:
+        if key.kind == KIND and key.key_id == key_id and key.id == number:
+            if key.valid_until is not None and now >= key.valid_until:
+                break
+            return key
+    raise _invalid("unknown_key")
+
+
+def _check_times(claims: Mapping[str, Any], *, longest_s: int, skew_s: int, now: float) -> None:
+    issued_at, expires_at, starts_at = claims.get("iat"), claims.get("exp"), claims.get("nbf", claims.get("iat"))
+    # bool is an int to Python; it is no time.
+    if type(issued_at) is not int or type(expires_at) is not int or type(starts_at) is not int:
+        raise _invalid("times")
+    if not 0 < expires_at - issued_at <= longest_s:
+        raise _invalid("too_long", longest_s=longest_s)
     if now >= expires_at + skew_s:
-        raise _expired()
-    if now < issued_at - skew_s:
+        raise _invalid("expired")
+    if now < max(issued_at, starts_at) - skew_s:
         raise _invalid("not_yet")
-    texts = [claims[name] for name in ("iss", "sub", "jti")]
-    further = [claims.get(name) for name in ("dossier", "purpose")]
-    if not all(isinstance(text, str) and 0 < len(text) <= 300 for text in texts):
-        raise _invalid("claims")
-    if not all(text is None or isinstance(text, str) for text in further):
-        raise _invalid("claims")
+
+
+def _asserted(claims: Mapping[str, Any], *, key_id: str) -> Asserted:
+    for name, longest in _TEXTS.items():
+        if not _is_line(claims.get(name), longest):
+            raise _invalid("claims", claim=name)
+    for name, longest in _FURTHER.items():
+        if claims.get(name) is not None and not _is_line(claims[name], longest):
+            raise _invalid("claims", claim=name)
+    # None of the parts can hold the line feed between them.
     digest = hashlib.sha256("\n".join((key_id, claims["iss"], claims["jti"])).encode()).hexdigest()
-    return Asserted(claims["sub"], further[0], further[1], digest)
+    return Asserted(claims["sub"], claims.get("dossier"), claims.get("purpose"), digest)
 
 
-def _expired() -> errors.ProofRejected:
+def _is_line(value: Any, longest: int) -> bool:
+    """Whether a claim is one line of letters: no NUL, no half of a surrogate pair, which no database takes."""
+    return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+
+
+def _bytes(part: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        raise _invalid("unreadable") from None
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """Read a JSON object in which no name occurs twice: readers differ in which of the two they believe."""
+    try:
+        found = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        raise _invalid("unreadable") from None
+    if not isinstance(found, dict):
+        raise _invalid("unreadable")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+_WHY: dict[str, tuple[str, str]] = {
+    "unreadable": (
+        "it is no JWT of at most 4,096 characters (three parts with dots between, each name once)",
+        "không đọc được: phải là một JWT dài tối đa 4.096 ký tự (ba phần cách nhau bằng dấu chấm, mỗi tên một lần)",
+    ),
+    "unknown_key": (
+        "its kid is not the number of a key of the kind assertion registered for this API key "
+        "(lienthong keys proof add … --kind assertion)",
+        "kid không phải là số của một khoá loại assertion đã đăng ký cho khoá API này (lienthong keys proof add … "
+        "--kind assertion)",
+    ),
+    "type": (
+        "its header must say typ official+jwt, and neither crit nor b64",
+        "phần đầu phải có typ là official+jwt, không có crit hay b64",
+    ),
+    "algorithm": (
+        "its alg is not that of the registered key (Ed25519: EdDSA, P-256: ES256, RSA: RS256)",
+        "alg không đúng với khoá đã đăng ký (Ed25519: EdDSA, P-256: ES256, RSA: RS256)",
+    ),
+    "signature": (
+        "its signature is not that of the registered key",
+        "chữ ký không phải của khoá đã đăng ký",
+    ),
+    "audience": (
+        "its aud does not name this hub (one text: lienthong: and the identifier of the hub's agency)",
+        "aud không phải là trục này (một chuỗi: lienthong: rồi mã định danh cơ quan của trục)",
+    ),
+    "times": (
+        "iat and exp must be whole seconds since 1970",
+        "iat và exp phải là số giây nguyên kể từ năm 1970",
+    ),
+    "too_long": (
+        "exp must be after iat, by no more than the time that this hub allows",
+        "exp phải sau iat và không quá thời gian trục cho phép",
+    ),
+    "expired": (
+        "it has expired; the official's system makes a new one for every question",
+        "đã hết hạn; phần mềm của cán bộ phải tạo xác nhận mới cho mỗi lần hỏi",
+    ),
+    "not_yet": (
+        "it is not valid yet; the clock of the signing system is ahead",
+        "chưa đến lúc có hiệu lực; đồng hồ của hệ thống ký đang chạy nhanh",
+    ),
+    "claims": (
+        "iss, sub and jti must be there, each one line of text; dossier and purpose likewise where they are given",
+        "phải có iss, sub, jti, mỗi mục một dòng chữ; dossier và purpose cũng vậy nếu có",
+    ),
+}
+
+
+def _invalid(reason: str, **facts: Any) -> errors.ProofRejected:
+    en, vi = _WHY[reason]
     return errors.ProofRejected(
-        "The assertion of the official has expired; the official's system makes a new one for every question.",
-        detail_vi="Xác nhận của cán bộ đã hết hạn; phần mềm của cán bộ phải tạo xác nhận mới cho mỗi lần hỏi.",
-        reason="assertion_expired",
-    )
-
-
-def _invalid(reason: str) -> errors.ProofRejected:
-    return errors.ProofRejected(
-        "The assertion of the official is not valid: it must be a JWT of the type official+jwt, signed with a "
-        "key that is registered for this API key (lienthong keys proofs), made for this hub and still in time.",
-        detail_vi="Xác nhận của cán bộ không hợp lệ: phải là JWT loại official+jwt, ký bằng khoá đã đăng ký "
-        "cho khoá API này (lienthong keys proofs), cấp cho trục này và còn hạn.",
+        f"The assertion of the official is not accepted: {en}.",
+        detail_vi=f"Xác nhận của cán bộ không được chấp nhận: {vi}.",
         reason=f"assertion_{reason}",
+        **facts,
     )

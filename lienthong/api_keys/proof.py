@@ -38,7 +38,10 @@ class Key(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A request as far as proofs are read from it; `headers` are the raw lines in the order they came in."""
+    """A request as far as proofs are read from it; `headers` are the raw lines in the order they came in.
+
+    `signer` is the certificate whose key has signed the message itself, where a door has verified that.
+    """
 
     method: str
     url: str
@@ -46,6 +49,7 @@ class Presented:
     body: bytes = b""
     certificate: crypto.Certificate | None = None
     token: tokens.Token | None = None
+    signer: crypto.Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Prover:
         if request.token is not None:
             tokens.check_owner(request.token, key.key_id)
             tokens.check_binding(request.token, request.certificate)
-        proven = _without_signature(request, holding, now=now)
+        proven = _with_signer(request, holding, _without_signature(request, holding, now=now), now=now)
         needs_signature = wanted and not _is_met(wanted, proven.kinds)
         if needs_signature and any("signature" in parts(one) for one in wanted):
             proven = await self._with_signature(request, holding, proven, now=now)
@@ -196,6 +200,17 @@ def _without_signature(request: Presented, holding: proof_register.Holding, *, n
     return Proven(frozenset({*kinds, "certificate"}), certificate=found)
 
 
+def _with_signer(request: Presented, holding: proof_register.Holding, proven: Proven, *, now: datetime) -> Proven:
+    """Count a message signed with a registered certificate as both signature and certificate."""
+    signer = request.signer
+    if signer is None:
+        return proven
+    certificates.check_time(signer, now=now)
+    if not holding.has_certificate(signer):
+        raise _other_certificate()
+    return Proven(proven.kinds | {"signature", "certificate"}, signer.thumbprint, proven.certificate)
+
+
 def _unproven(
     wanted: frozenset[str], request: Presented, holding: proof_register.Holding, *, now: datetime
 ) -> errors.HubError:
@@ -227,10 +242,10 @@ def _unproven(
 
 def _other_certificate() -> errors.ProofRejected:
     return errors.ProofRejected(
-        "The client certificate of this connection is not registered for this key. Call with the registered "
+        "The certificate of this connection or message is not registered for this key. Call with the registered "
         "one, or have this one registered.",
-        detail_vi="Chứng thư của kết nối này chưa được đăng ký cho khoá này. Hãy gọi bằng chứng thư đã đăng "
-        "ký, hoặc đề nghị đăng ký chứng thư này.",
+        detail_vi="Chứng thư của kết nối hay thông điệp này chưa được đăng ký cho khoá. Hãy gọi bằng chứng thư "
+        "đã đăng ký, hoặc đề nghị đăng ký chứng thư này.",
         reason="certificate_other",
     )
 

@@ -22,6 +22,8 @@ MOST_REMEMBERED = 10_000
 MOST_PER_KEY = 10
 BY_CERTIFICATE, BY_PUBLIC_KEY = "certificate", "public-key"
 KINDS = ("signature", "certificate", "token")
+# Public keys of systems that assert which official asks; of no use for signing a request, nor the other way.
+ASSERTION = "assertion"
 _proofs, _rules = tables.key_proofs, tables.key_proof_rules
 
 
@@ -29,8 +31,10 @@ _proofs, _rules = tables.key_proofs, tables.key_proof_rules
 class Proof:
     """One thing registered for a key.
 
-    `kind` is `signature` (then `algorithm` and `public_key` say how to verify; `id` is the keyid) or
-    `certificate` (then `algorithm` says whether the thumbprint is the certificate's or its public key's).
+    `kind` is `signature` (then `algorithm` and `public_key` say how to verify; `id` is the keyid),
+    `certificate` (then `algorithm` says whether the thumbprint is the certificate's or its public key's), or
+    `password` (then `public_key` is the sealed password, which nobody is shown), or `assertion` (as `signature`,
+    for the assertions of officials alone; `id` is their kid).
     """
 
     id: str
@@ -45,11 +49,12 @@ class Proof:
     added_by: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give all of it; nothing is secret."""
-        return {
+        """Give all that may be shown."""
+        told = {
             part.name: value.isoformat() if isinstance(value := getattr(self, part.name), datetime) else value
             for part in fields(self)
         }
+        return {**told, "public_key": ""} if self.kind == "password" else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +132,27 @@ async def read(store: storage.Storage, key_id: str) -> Holding:
 
 
 async def add_public_key(
-    store: storage.Storage, name: str, pem: bytes, *, label: str, reason: str, actor: str, now: datetime
+    store: storage.Storage,
+    name: str,
+    encoded: bytes,
+    *,
+    label: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    kind: str = "signature",
 ) -> Proof:
-    """Register a public key for signatures. `name` is the id or prefix of the key.
+    """Register a public key for signatures, or for assertions of officials. `name` is the id or prefix of the key.
 
     Raises NotFound, Conflict where it is registered already, InvalidRequest where it cannot be used.
     """
     try:
-        found = crypto.read_public_key(pem)
+        read = crypto.read_assertion_key if kind == ASSERTION else crypto.read_public_key
+        found = read(encoded)
     except ValueError:
-        raise await _unusable(store, name, actor=actor, now=now, reason=reason, kind="signature") from None
-    facts = {"kind": "signature", "algorithm": found.algorithm, "public_key": found.pem}
-    return await _add(
+        raise await _unusable(store, name, actor=actor, now=now, reason=reason, kind=kind) from None
+    facts = {"kind": kind, "algorithm": found.algorithm, "public_key": found.pem}
+    return await add(
         store, name, {**facts, "thumbprint": found.thumbprint, "name": label}, reason=reason, actor=actor, now=now
     )
 
@@ -169,7 +183,7 @@ async def add_certificate(
         "valid_until": None if by_public_key else found.valid_until,
         "name": label,
     }
-    return await _add(store, name, facts, reason=reason, actor=actor, now=now)
+    return await add(store, name, facts, reason=reason, actor=actor, now=now)
 
 
 async def remove(store: storage.Storage, proof_id: str, *, reason: str, actor: str, now: datetime) -> Proof:
@@ -240,9 +254,10 @@ async def require(
     return frozenset(wanted)
 
 
-async def _add(
+async def add(
     store: storage.Storage, name: str, facts: dict[str, Any], *, reason: str, actor: str, now: datetime
 ) -> Proof:
+    """Register something for a key, as an act. Raises NotFound, or Conflict where it is there already."""
     key = await key_store.show(store, name)
     row = {"valid_until": None, "public_key": "", **facts, "id": clock.new_id(), "key_id": key.id}
     proof = Proof(**{**row, "name": str(row["name"]).strip()[:100], "added_at": now, "added_by": actor[:100]})
@@ -292,6 +307,14 @@ async def _unusable(
             "certificate",
             "Tệp này không phải là một chứng thư PEM hoặc DER.",
             "This file is no certificate in PEM or DER.",
+        )
+    if kind == ASSERTION:
+        return _wrong(
+            "public_key",
+            "Cần khoá CÔNG KHAI dạng PEM (-----BEGIN PUBLIC KEY-----) hoặc JWK, loại Ed25519, ECDSA P-256 hoặc RSA "
+            "từ 2048 bit. Không gửi khoá riêng cho ai.",
+            "A PUBLIC key in PEM (-----BEGIN PUBLIC KEY-----) or JWK is needed: Ed25519, ECDSA P-256, or RSA of at "
+            "least 2048 bits. Give the private key to nobody.",
         )
     return _wrong(
         "public_key",

@@ -46,6 +46,13 @@ class Hub:
             )
         return found
 
+    def offered(self, name: str) -> Any:
+        """Give the connector that an operation of a caller needs; else raises NotOffered."""
+        found = self.systems.get(name)
+        if found is None:
+            raise errors.NotOffered(system=name)
+        return found
+
     def announce(self, target: str) -> None:
         """Tell whoever delivers that a message waits for `target`; losing the call loses only time."""
         for listener in self.on_message:

@@ -331,7 +331,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST",
         "/v1/papers/find",
         "Tìm giấy tờ kết quả trong kho dữ liệu điện tử của công dân cho một hồ sơ",
-        "Look for result papers in a citizen's electronic data store, for a dossier",
+        "Look for result papers in the electronic data store of a citizen, for a dossier",
         resident_views.PapersAnswer,
         _find_papers,
         personal=True,

@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lienthong.connectors import http
+from lienthong.connectors import http, roads
 from lienthong.core import errors, records
 
 USER_AGENT = "lienthong/0.1 (data bus of a Vietnamese province)"
@@ -40,6 +40,12 @@ class Settings(BaseModel):
     ca_file: str = ""
     certificate_file: str = ""
     private_key_file: str = ""
+    road: Literal["direct", "xroad", "agent_node"] = "direct"
+    xroad_client: str = ""
+    xroad_service: str = ""
+    xroad_form: Literal["rest", "soap"] = "rest"
+    xroad_hash: Literal["exact", "form"] = "exact"
+    xroad_user_country: str = Field(default="VN", pattern=r"^([A-Z]{2})?$")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -80,6 +86,23 @@ def client(system: str, settings: Settings, around: Surroundings) -> http.Client
         transport=around.transport,
         tls=_tls(system, settings),
         on_exchange=around.on_exchange,
+        road=road_of(system, settings),
+    )
+
+
+def road_of(system: str, settings: Settings) -> roads.XRoad | None:
+    """Make the road that calls go over; None for a direct one. Raises Misconfigured."""
+    if settings.road == "agent_node":
+        raise roads.no_agent_node(system)
+    if settings.road == "direct":
+        return None
+    return roads.XRoad(
+        system,
+        client=settings.xroad_client,
+        service=settings.xroad_service,
+        form=settings.xroad_form,
+        exact_hash=settings.xroad_hash == "exact",
+        user_country=settings.xroad_user_country,
     )
 
 

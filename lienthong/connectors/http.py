@@ -13,7 +13,7 @@ import urllib.parse
 import zlib
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import httpx
 import orjson
@@ -21,6 +21,9 @@ import orjson
 from lienthong.connectors import outcomes
 from lienthong.connectors import transport as transports
 from lienthong.core import errors
+
+if TYPE_CHECKING:
+    from lienthong.connectors import roads
 
 OUTCOME_OK = "ok"
 OUTCOME_RETURNED = "returned"
@@ -101,6 +104,7 @@ class Options(TypedDict, total=False):
     path_values, query: what identifies a person or a dossier belongs here, because no journal sees them.
     idempotent: the call may reach the other side twice without harm; left out, it follows from the method.
     returns: statuses given back as a Reply though not 2xx; 401 unless said otherwise, so that auth may renew.
+    road: the way of this call, where it is not the client's own.
     """
 
     headers: Mapping[str, str]
@@ -109,6 +113,7 @@ class Options(TypedDict, total=False):
     idempotent: bool
     message_id: str | None
     returns: Container[int]
+    road: roads.Road | None
 
 
 @dataclasses.dataclass(slots=True, repr=False)
@@ -123,6 +128,7 @@ class _Call:
     returns: Container[int]
     started_at: datetime
     began: float
+    road: roads.Road | None = None
     sent: bool = False
     status: int | None = None
     bytes_in: int = 0
@@ -152,9 +158,11 @@ class Client:
         transport: httpx.AsyncBaseTransport | None = None,
         tls: ssl.SSLContext | None = None,
         on_exchange: Callable[[Exchange], None] | None = None,
+        road: roads.Road | None = None,
     ) -> None:
         """Prepare for calls under `base_url`; `on_exchange` hears of each call once and must not raise."""
         self._system, self._limits, self._clock, self._on_exchange = system, limits, clock, on_exchange
+        self._road = road
         self._url = _checked_url(base_url, system=system)
         self._root = self._url.raw_path.decode("ascii").rstrip("/")
         port = self._url.port or _PORTS[self._url.scheme]
@@ -192,15 +200,17 @@ class Client:
         `path` is a template (`/dossiers/{code}`) under the base URL. Raises the errors of `outcomes`,
         and RemoteBusy where this call's own turn does not come within `total_s`.
         """
+        road = options.get("road", self._road)
         call = _Call(
             method=method,
-            target=self._root + _target(path, options),
+            target=self._target(path, options),
             content=content,
-            headers=_lower(options.get("headers")),
+            headers={**_lower(road.headers() if road else None), **_lower(options.get("headers"))},
             idempotent=options.get("idempotent", method in _SAFE),
             returns=options.get("returns", _LOGIN_NEEDED),
             started_at=self._clock(),
             began=time.perf_counter(),
+            road=road,
         )
         try:
             return await self._take_turn(call)
@@ -225,6 +235,14 @@ class Client:
                         error=call.error,
                     )
                 )
+
+    def address(self, path: str, **options: Unpack[Options]) -> str:
+        """Give the whole address that a call to `path` goes to, for signatures that are made over it."""
+        return f"{self._url.scheme}://{self._headers['host']}{self._target(path, options)}"
+
+    def _target(self, path: str, options: Options) -> str:
+        road = options.get("road", self._road)
+        return self._root + (road.prefix if road else "") + _target(path, options)
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -284,7 +302,11 @@ class Client:
         body = answer.body
         if body and headers.get("content-encoding", "identity") != "identity":
             body = self._unpacked(body, encoding=headers["content-encoding"])
-        return Reply(call.status, headers, body, call.took_ms(), self._system)
+        reply = Reply(call.status, headers, body, call.took_ms(), self._system)
+        if call.road is not None and 200 <= call.status < 300:
+            sent = {**self._headers, **call.headers}
+            call.road.check(call.method, call.target, sent=sent, content=call.content, reply=reply)
+        return reply
 
     async def _exchange(self, call: _Call) -> transports.Answer:
         if not isinstance(self._transport, transports.PooledTransport):

@@ -5,18 +5,21 @@ The only module that touches `cryptography`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -148,12 +151,58 @@ def read_public_key(pem: bytes) -> PublicKey:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("not a public key in PEM") from None
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        algorithm = "ed25519"
-    elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        algorithm = "ecdsa-p256-sha256"
-    else:
+    algorithm = _algorithm(key)
+    if algorithm not in ("ed25519", "ecdsa-p256-sha256"):
         raise ValueError("neither Ed25519 nor ECDSA on P-256")
+    return _public(key, algorithm)
+
+
+def read_assertion_key(encoded: bytes) -> PublicKey:
+    """Read a public key that signs assertions, PEM or JWK: Ed25519, ECDSA on P-256, RSA. Raises ValueError."""
+    try:
+        if encoded.lstrip()[:1] == b"{":
+            key = _of_jwk(json.loads(encoded))
+        else:
+            key = serialization.load_pem_public_key(encoded)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UnsupportedAlgorithm):
+        raise ValueError("not a public key in PEM or JWK") from None
+    algorithm = _algorithm(key)
+    if algorithm is None:
+        raise ValueError("neither Ed25519 nor ECDSA on P-256 nor RSA of at least 2048 bits")
+    return _public(key, algorithm)
+
+
+def _of_jwk(told: Any) -> Any:
+    """Make the key of a JWK (RFC 7517, 7518 §6, 8037). One with a private part is refused: it is known now."""
+    if "d" in told:
+        raise ValueError("a private key")
+    if told["kty"] == "OKP" and told["crv"] == "Ed25519":
+        return ed25519.Ed25519PublicKey.from_public_bytes(_octets(told["x"]))
+    if told["kty"] == "EC" and told["crv"] == "P-256":
+        point = b"\x04" + _octets(told["x"]) + _octets(told["y"])
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    if told["kty"] == "RSA":
+        modulus, exponent = (int.from_bytes(_octets(told[part]), "big") for part in ("n", "e"))
+        return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    raise ValueError("another kind of key")
+
+
+def _octets(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _algorithm(key: Any) -> str | None:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ecdsa-p256-sha256"
+    # An upper bound, too: checking a signature of a giant key takes its time at every call.
+    if isinstance(key, rsa.RSAPublicKey) and 2048 <= key.key_size <= 8192:
+        return "rsa-sha256"
+    return None
+
+
+def _public(key: Any, algorithm: str) -> PublicKey:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     text = key.public_bytes(serialization.Encoding.PEM, form).decode("ascii")
     spki = key.public_bytes(serialization.Encoding.DER, form)

@@ -26,6 +26,7 @@
     │   └── UnmappedField        500
     └── HubFault                 our own defect or our own machines
         ├── Misconfigured        500  stops the start
+        ├── NotOffered           501  this hub is not connected to what the operation needs
         ├── StorageUnavailable   503  retry
         ├── CapacityReduced      503  retry: limits are counted at reduced capacity
         └── InternalFault        500  a defect; the request id finds it in the log
@@ -306,6 +307,14 @@ class Misconfigured(HubFault):
 
     code = "Server.Hub.Misconfigured"
     vi = "Cấu hình thiếu, sai hoặc có tên không biết."
+
+
+class NotOffered(HubFault):
+    """This hub is not connected to the system that the operation needs."""
+
+    status = 501
+    code = "Server.Hub.NotOffered"
+    vi = "Trục này chưa kết nối với hệ thống mà thao tác cần."
 
 
 class StorageUnavailable(HubFault):

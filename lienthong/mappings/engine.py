@@ -147,6 +147,10 @@ class Message:
                 reading.rows(field, spot=spots[0], manner=manner, read=shape.read, bare=shape.spec.bare)
             )
             self._checks.append(requiring.rows(field, checks=shape.compiled_checks()))
+        elif field.one is not None:
+            shape = self._shapes[field.one]
+            self._writers.append(writing.one(field, write=shape.write))
+            self._readers.append(reading.one(field, spot=spots[0], manner=manner, read=shape.read))
         elif field.inline is not None:
             shape = self._shapes[field.inline]
             self._writers.append(writing.inline(field, write=shape.write_into))

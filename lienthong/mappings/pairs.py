@@ -333,6 +333,24 @@ class NameOf(Pair):
         )
 
 
+class PersonName(Pair):
+    """A name in three parts (family, middle, given), the whole of it often in the last; or mere text."""
+
+    def write(self, *values: Any) -> tuple[Any, ...]:
+        """Give the parts with the whole name in the last, as most answers do (contracts §5.4)."""
+        *first, last = self.keys
+        return ({**dict.fromkeys(first, ""), last: values[0]},)
+
+    def read(self, note: Note, *values: Any) -> tuple[Any, ...]:
+        """Join the parts that are there."""
+        if isinstance(values[0], str):
+            return (" ".join(transforms.plain(values[0]).split()),)
+        for row in self.rows(values[0], note):
+            parts = (transforms.plain(row.get(key) or "") for key in self.keys)
+            return (" ".join(" ".join(parts).split()),)
+        return ("",)
+
+
 PAIRS: dict[str, type[Pair]] = {
     "applicant_identity": ApplicantIdentity,
     "any_digitised": AnyDigitised,
@@ -348,5 +366,6 @@ PAIRS: dict[str, type[Pair]] = {
     "attachments": Attachments,
     "attachment": Attachment,
     "name_of": NameOf,
+    "person_name": PersonName,
 }
 """Every pair that a mapping file may name."""

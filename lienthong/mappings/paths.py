@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from lienthong.core import records
+from lienthong.core import people, records
 
 
 def record_class(name: str) -> type[records.Record]:
     """Find a record by its class name. Raises KeyError."""
-    found = getattr(records, name, None)
+    found = getattr(records, name, None) or getattr(people, name, None)
     if not isinstance(found, type) or not issubclass(found, records.Record):
         raise KeyError(name)
     return found
@@ -38,6 +38,13 @@ def nested(info: FieldInfo) -> type[records.Record] | None:
     """Give the record that a field holds, None where it holds something else or may be empty."""
     found = info.annotation
     return found if isinstance(found, type) and issubclass(found, records.Record) else None
+
+
+def optional_class(info: FieldInfo) -> type[records.Record] | None:
+    """Give the record that a field holds where it may also be empty; None for other fields."""
+    parts = get_args(info.annotation) if get_origin(info.annotation) in (Union, types.UnionType) else ()
+    found = next((it for it in parts if isinstance(it, type) and issubclass(it, records.Record)), None)
+    return found if type(None) in parts else None
 
 
 def item_class(info: FieldInfo) -> Any:

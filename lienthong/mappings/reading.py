@@ -167,6 +167,30 @@ def rows(
     return run
 
 
+def one(
+    spec: schema.FieldSpec,
+    *,
+    spot: Spot,
+    manner: Manner,
+    read: Callable[[dict[str, Any], Notes], dict[str, Any]],
+) -> Reader:
+    """Read an object that may be absent, null or empty; an object whose fields are all empty is none."""
+    fetch = fetcher(spec.wire[0])
+
+    def run(wire: dict[str, Any], boxes: Boxes, notes: Notes) -> None:
+        raw = fetch(wire)
+        if raw is None or raw == "":
+            return
+        if not isinstance(raw, dict):
+            manner.strange("", kind=Kind.UNEXPECTED_SHAPE, spot=spot, boxes=boxes, notes=notes)
+            return
+        found = _at_place(read, raw, notes, place=spot.path)
+        if any(value not in _NOTHING for value in found.values()):
+            boxes[spot.box][spot.leaf] = found
+
+    return run
+
+
 def _at_place(one: Callable[[Any, Notes], Any], row: Any, notes: Notes, *, place: str) -> Any:
     before = len(notes)
     try:

@@ -21,9 +21,9 @@ class Part(BaseModel):
 class FieldSpec(Part):
     """How one field of a record is spelled over there, and back.
 
-    Exactly one of these forms: a transform (`as`), a code list (`codes`), a list of shapes (`items`), a shape
-    at the same level (`inline`), a list of one-key objects (`each`), or a named pair (`pair`) for values made
-    of several fields.
+    Exactly one of these forms: a transform (`as`), a code list (`codes`), a list of shapes (`items`), one shape
+    or nothing (`one`), a shape at the same level (`inline`), a list of one-key objects (`each`), or a named pair
+    (`pair`) for values made of several fields.
     """
 
     wire: tuple[str, ...] = Field(default=(), description="names over there; a dot goes one object deeper")
@@ -33,6 +33,7 @@ class FieldSpec(Part):
     many: bool = Field(default=False, description="a list of such values")
     codes: str | None = None
     items: str | None = None
+    one: str | None = None
     inline: str | None = None
     each: str | None = None
     pair: str | None = None
@@ -125,6 +126,7 @@ class MappingSpec(Part):
     authority: Authority
     envelope: dict[str, str] = {}
     services: dict[str, str] = {}
+    refused: dict[str, str] = Field(default={}, description="operations over there that policy refuses, and why")
     codes: dict[str, CodeList] = {}
     messages: dict[str, MessageSpec]
     examples: tuple[Example, ...] = ()

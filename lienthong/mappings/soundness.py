@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lienthong.core import errors, records
 from lienthong.mappings import pairs, paths, schema, transforms
 
-_FORMS = ("items", "inline", "each", "pair")
+_FORMS = ("items", "one", "inline", "each", "pair")
 
 
 def check(spec: schema.MappingSpec) -> None:
@@ -65,13 +65,15 @@ def _field_faults(
 def _type_faults(
     spec: schema.MappingSpec, field: schema.FieldSpec, *, record: type[records.Record]
 ) -> Iterator[tuple[str, str]]:
-    shape = field.items or field.inline
+    shape = field.items or field.inline or field.one
     if shape is not None:
-        inner = paths.item_class(paths.resolve(record, field.record[0]))
+        info = paths.resolve(record, field.record[0])
+        inner = paths.item_class(info) if field.one is None else paths.optional_class(info)
         if shape not in spec.messages:
             yield field.record[0], f"no shape {shape}"
         elif inner is None or inner.__name__ != spec.messages[shape].record:
-            yield field.record[0], f"is no list of {spec.messages[shape].record}"
+            kind = "list of" if field.one is None else "optional"
+            yield field.record[0], f"is no {kind} {spec.messages[shape].record}"
     if field.codes is not None and field.codes in spec.codes and field.pair is None:
         values = list(spec.codes[field.codes].values.values())
         known = set(values)

@@ -70,6 +70,10 @@ def _write_date(value: date) -> str:
     return f"{value.day:02d}/{value.month:02d}/{value.year:04d}"
 
 
+def _write_compact_date(value: date) -> str:
+    return f"{value.year:04d}{value.month:02d}{value.day:02d}"
+
+
 def _read_date(value: Any) -> date | None:
     found = read_time(value)
     return found.astimezone(VIETNAM).date() if found else None
@@ -168,6 +172,7 @@ TRANSFORMS: dict[str, Transform] = {
     "text": Transform(_write_text, plain),
     "opaque": Transform(_same, plain),
     "compact_time": Transform(_write_compact_time, read_time),
+    "compact_date": Transform(_write_compact_date, _read_date),
     "date": Transform(_write_date, _read_date),
     "epoch_ms": Transform(_write_epoch_ms, _read_epoch_ms, clear=None),
     "epoch_ms_date": Transform(_write_epoch_ms_date, _read_epoch_ms_date, clear=None),

@@ -76,6 +76,18 @@ def rows(spec: schema.FieldSpec, *, write: Callable[[Any], dict[str, Any]]) -> W
     return run
 
 
+def one(spec: schema.FieldSpec, *, write: Callable[[Any], dict[str, Any]]) -> Writer:
+    """Write an object, or nothing at all where the record has none."""
+    get, put = attrgetter(spec.record[0]), _put(spec.wire[0])
+
+    def run(record: Any, out: dict[str, Any]) -> None:
+        value = get(record)
+        if value is not None:
+            put(out, write(value))
+
+    return run
+
+
 def values(spec: schema.FieldSpec) -> Writer:
     """Write a list of plain values, or of objects that hold one value under one key."""
     get, put, key = attrgetter(spec.record[0]), _put(spec.wire[0]), spec.each

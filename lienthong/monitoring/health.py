@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
+from lienthong.api_keys import assertions
 from lienthong.bus.hub import Hub
 from lienthong.core import errors, migrations, records
 
@@ -19,7 +20,7 @@ async def check_everything(hub: Hub) -> list[records.CheckResult]:
     checks = [check_database(hub), check_redis(hub)]
     found = list(await asyncio.gather(*checks))
     remote = await asyncio.gather(*(_check_system(hub, name) for name in hub.systems))
-    return [*found, *(line for lines in remote for line in lines)]
+    return [*found, *(line for lines in remote for line in lines), *assertions.risks(hub.settings)]
 
 
 async def check_database(hub: Hub) -> records.CheckResult:

@@ -28,6 +28,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--password", default="demo-password")
     parser.add_argument("--session-s", type=float, default=8 * 3600, help="tuổi thọ phiên / session lifetime")
     parser.add_argument("--session-calls", type=int, default=1_000_000_000)
+    parser.add_argument("--residents", type=int, default=40, help="số công dân bịa thêm / more invented residents")
+    parser.add_argument("--questions-per-day", type=int, default=1_000_000, help="hạn mức hỏi dân cư mỗi ngày")
+    parser.add_argument("--token-s", type=float, default=3600.0, help="tuổi thọ thẻ truy cập / token lifetime")
     parser.add_argument("--quiet", action="store_true")
     return parser.parse_args(argv)
 
@@ -52,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
         store=wanted.store,
         keep_rows=wanted.keep_rows,
         account=Account(wanted.username, wanted.password, wanted.session_s, wanted.session_calls),
+        residents=wanted.residents,
+        questions_per_day=wanted.questions_per_day,
+        token_life_s=wanted.token_s,
     )
     try:
         sandbox = app.create_app(settings)

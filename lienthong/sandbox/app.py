@@ -11,11 +11,24 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lienthong.sandbox import catalogue, control, moods
+from lienthong.sandbox import (
+    catalogue,
+    control,
+    dvcqg_sso,
+    dvcqg_store,
+    moods,
+    ngsp,
+    population_c06,
+    population_lgsp,
+    residents,
+)
 from lienthong.sandbox.adapter import Account, Adapter
 from lienthong.sandbox.exchange import Exchange
+from lienthong.sandbox.imitation import Imitation
 from lienthong.sandbox.ledger import Ledger
+from lienthong.sandbox.population import Population
 from lienthong.sandbox.portal import Portal
+from lienthong.sandbox.registers import Registers
 from lienthong.sandbox.state import State
 from lienthong.sandbox.store import Store
 from lienthong.sandbox.wire import Receive, Scope, Send
@@ -33,6 +46,13 @@ class Settings:
     store: Path | None = None
     keep_rows: int = 200_000
     account: Account = field(default_factory=Account)
+    residents: int = 40
+    questions_per_day: int = 1_000_000
+    token_life_s: float = 3600.0
+    population: population_c06.Account = field(default_factory=population_c06.Account)
+    gateway: population_lgsp.Account = field(default_factory=population_lgsp.Account)
+    consumer: ngsp.Account | None = None
+    client: dvcqg_sso.Client | None = None
 
 
 class Sandbox(FastAPI):
@@ -64,7 +84,15 @@ def create_app(settings: Settings | None = None) -> Sandbox:
     for spec in settings.moods:
         weather.put(moods.parse_spec(spec))
     chosen = catalogue.of_file(settings.catalogue) if settings.catalogue else catalogue.own()
-    state = State(catalogue=chosen, ledger=ledger, weather=weather)
+    latency_s = settings.latency_ms / 1000
+    population = Population(
+        residents=[*residents.known(), *residents.invented(settings.residents)],
+        catalogue=lambda: state.catalogue,
+        per_day=settings.questions_per_day,
+    )
+    by_name = _registers(settings, population)
+    registers = Registers(by_name=by_name, ledger=ledger, weather=weather, latency_s=latency_s)
+    state = State(chosen, ledger, weather, registers, population)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,9 +105,24 @@ def create_app(settings: Settings | None = None) -> Sandbox:
     app.exchange = Exchange(
         adapter=Adapter(account=settings.account, ledger=ledger, catalogue=lambda: state.catalogue),
         portal=Portal(catalogue=lambda: state.catalogue),
+        registers=registers,
         ledger=ledger,
         weather=weather,
-        latency_s=settings.latency_ms / 1000,
+        latency_s=latency_s,
     )
     control.add_routes(app, state)
     return app
+
+
+def _registers(settings: Settings, population: Population) -> dict[str, Imitation]:
+    """Set up every imitated register; a further one is a line here and in `moods.SYSTEMS`."""
+    life_s = settings.token_life_s
+    return {
+        population_c06.SYSTEM: population_c06.PopulationC06(population, account=settings.population),
+        population_lgsp.SYSTEM: population_lgsp.PopulationLgsp(
+            population, account=settings.gateway, life_s=life_s
+        ),
+        ngsp.SYSTEM: ngsp.Ngsp(account=settings.consumer or ngsp.Account(life_s=life_s)),
+        dvcqg_store.SYSTEM: dvcqg_store.DvcqgStore(),
+        dvcqg_sso.SYSTEM: dvcqg_sso.DvcqgSso(client=settings.client or dvcqg_sso.Client(life_s=life_s)),
+    }

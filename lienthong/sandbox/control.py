@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
-from lienthong.sandbox import catalogue, moods, pages
+from lienthong.sandbox import catalogue, moods, pages, register_control
 from lienthong.sandbox.moods import WrongMood
 from lienthong.sandbox.state import State
 
@@ -24,6 +24,7 @@ def add_routes(app: FastAPI, state: State) -> None:
     _add_received(app, state)
     _add_moods(app, state)
     _add_catalogue(app, state)
+    register_control.add_routes(app, state)
     pages.add_routes(app, state)
 
 
@@ -72,7 +73,7 @@ def _add_received(app: FastAPI, state: State) -> None:
     @app.post("/_sandbox/reset")
     async def reset(request: Request) -> Response:
         pages.check_origin(request)
-        await state.ledger.reset()
+        await state.forget()
         return _json({"ok": True})
 
 

@@ -16,6 +16,7 @@ from lienthong.sandbox.adapter import Adapter, Call
 from lienthong.sandbox.ledger import Ledger
 from lienthong.sandbox.moods import Weather
 from lienthong.sandbox.portal import Portal
+from lienthong.sandbox.registers import Registers
 from lienthong.sandbox.wire import Receive, Reply, Scope, Send
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -30,12 +31,20 @@ _KEPT_TEXT = 2_000
 
 
 class Exchange:
-    """The door to both imitated systems: a raw ASGI application, because benches drive it hard."""
+    """The door to all imitated systems: a raw ASGI application, because benches drive it hard."""
 
     def __init__(
-        self, *, adapter: Adapter, portal: Portal, ledger: Ledger, weather: Weather, latency_s: float = 0.0
+        self,
+        *,
+        adapter: Adapter,
+        portal: Portal,
+        registers: Registers,
+        ledger: Ledger,
+        weather: Weather,
+        latency_s: float = 0.0,
     ) -> None:
-        """Serve both systems; `latency_s` is added to every call."""
+        """Serve every system; `latency_s` is added to every call."""
+        self._registers = registers
         self._adapter = adapter
         self._portal = portal
         self._ledger = ledger
@@ -43,8 +52,9 @@ class Exchange:
         self.latency_s = latency_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call under `/dvcqg_adapter/` or `/dvcqg_portal/`."""
-        if scope["method"] != "POST":
+        """Answer one call under the name of an imitated system."""
+        is_register = scope["path"][1:].partition("/")[0] in self._registers.by_name
+        if scope["method"] != "POST" and not is_register:
             await wire.send_reply(
                 Reply(b'{"message":"POST only"}', 405, headers=((b"allow", b"POST"),)), receive=receive, send=send
             )
@@ -54,7 +64,7 @@ class Exchange:
         except wire.BodyTooLarge:
             await wire.send_reply(Reply(b'{"message":"body too large"}', 413), receive=receive, send=send)
             return
-        reply = await self._answer(scope, raw)
+        reply = await (self._registers.answer(scope, raw) if is_register else self._answer(scope, raw))
         try:
             await self._ledger.settle()
         except sqlite3.Error:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import html
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from lienthong.sandbox import moods, wire
 from lienthong.sandbox.wire import Reply
+from lienthong.sandbox.xml_tree import element
 
 Chosen = dict[str, dict[str, Any]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 FAULT = "fault"
 
-_X_ROAD = (b"x-road-error", b"Server.ServerProxy.ServiceFailed")
+_GATEWAY = "http://wso2.org/apimanager/security"
+_GATEWAY_XML = b"application/xml; charset=UTF-8"
 
 
 def page(title: str, text: str) -> bytes:
@@ -38,7 +42,7 @@ def before(chosen: Chosen, *, system: str) -> Reply | None:
         return None
     if "lost_request" in chosen:
         return Reply(cut=wire.DROP, outcome=FAULT, status=0)
-    return _unavailable(chosen) or _refused(chosen, system) or _garbled(chosen, with_effect=False)
+    return _unavailable(chosen, system) or _refused(chosen, system) or _garbled(chosen, with_effect=False)
 
 
 def after(chosen: Chosen, reply: Reply) -> Reply:
@@ -49,7 +53,7 @@ def after(chosen: Chosen, reply: Reply) -> Reply:
     if "lost_answer" in chosen:
         hang_s = float(chosen["lost_answer"]["hang_s"])
         # With a time to hang, the answer does come, after the caller has stopped waiting for it.
-        spoilt = Reply(reply.body, cut=wire.KEEP, wait_s=hang_s) if hang_s else Reply(cut=wire.DROP, status=0)
+        spoilt = replace(reply, wait_s=hang_s) if hang_s else Reply(cut=wire.DROP, status=0)
     if spoilt is None:
         return reply
     spoilt.outcome, spoilt.had_effect, spoilt.dossiers = reply.outcome, reply.had_effect, reply.dossiers
@@ -57,11 +61,18 @@ def after(chosen: Chosen, reply: Reply) -> Reply:
     return spoilt
 
 
-def _retry_after(seconds: object) -> tuple[tuple[bytes, bytes], ...]:
+def _retry_after(seconds: object) -> Headers:
     return ((b"retry-after", str(seconds).encode()),)
 
 
-def _unavailable(chosen: Chosen) -> Reply | None:
+def gateway(status: int, code: int, message: str, *, headers: Headers = ()) -> Reply:
+    """Write a fault of a WSO2 gateway itself: XML with a code 900xxx (contracts §6.2)."""
+    inside = element("ams:code", text=code) + element("ams:message", text=message)
+    body = f'<ams:fault xmlns:ams="{_GATEWAY}">{inside}{element("ams:description", text=message)}</ams:fault>'
+    return Reply(body.encode(), status, _GATEWAY_XML, headers, outcome="refused", shown=message.encode())
+
+
+def _unavailable(chosen: Chosen, system: str) -> Reply | None:
     if "outage" in chosen:
         kind = str(chosen["outage"]["kind"])
         if kind == "close":
@@ -74,13 +85,25 @@ def _unavailable(chosen: Chosen) -> Reply | None:
         return Reply(body, 503, wire.HTML, headers, outcome=FAULT)
     if "quota" in chosen:
         headers = _retry_after(chosen["quota"]["retry_after_s"])
+        if system == moods.NGSP:
+            return replace(gateway(429, 900800, "Message throttled out", headers=headers), outcome=FAULT)
         return Reply(b'{"error_code":429,"message":"over quota"}', 429, headers=headers, outcome=FAULT)
+    if "forbidden" in chosen and system == moods.NGSP:
+        return replace(gateway(403, 900908, "Resource forbidden: not subscribed"), outcome=FAULT)
     if "forbidden" in chosen:
         return Reply(b'{"error_code":403,"message":"IP_DISALLOWED"}', 403, outcome=FAULT)
     if "x_road_error" in chosen:
-        fault = {"type": _X_ROAD[1].decode(), "message": "Service failed", "detail": "0f1e2d3c"}
-        return Reply(orjson.dumps(fault), 500, headers=(_X_ROAD,), outcome=FAULT)
+        return _x_road(chosen["x_road_error"])
     return None
+
+
+def _x_road(mood: dict[str, Any]) -> Reply:
+    """Write a fault of the exchange layer; one without the header comes from the application behind it."""
+    kind = str(mood["type"])
+    fault = {"type": kind, "message": "Service failed", "detail": "0f1e2d3c"}
+    headers = ((b"x-road-error", kind.encode()),) if mood["header"] else ()
+    status = 400 if kind.startswith("Client.") else 500
+    return Reply(orjson.dumps(fault), status, headers=headers, outcome=FAULT)
 
 
 def _refused(chosen: Chosen, system: str) -> Reply | None:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ADAPTER, PORTAL, EVERY = "dvcqg_adapter", "dvcqg_portal", "*"
-SYSTEMS = (ADAPTER, PORTAL)
+C06, LGSP, NGSP = "population_c06", "population_lgsp", "ngsp"
+STORE, SSO = "dvcqg_store", "dvcqg_sso"
+OF_THE_PORTAL = (ADAPTER, PORTAL)
+SYSTEMS = (*OF_THE_PORTAL, C06, LGSP, NGSP, STORE, SSO)
 
 LIST_SERVICES = frozenset({"LayDanhSachTTHC", "LayDanhMucCoQuan", "LayDanhMucLinhVuc", "list", "provinces"})
 DETAIL_SERVICES = frozenset({"LayThuTuc", "detail"})
@@ -45,7 +48,11 @@ KINDS: dict[str, Kind] = {
     "maintenance": Kind("bảo trì (503 + Retry-After)", "maintenance page, 503", {"retry_after_s": 60}),
     "quota": Kind("vượt hạn mức (429)", "over quota, 429", {"retry_after_s": 1}),
     "forbidden": Kind("không có quyền (403)", "forbidden, 403"),
-    "x_road_error": Kind("lỗi trục kết nối (500)", "X-Road error header, 500"),
+    "x_road_error": Kind(
+        "lỗi trục kết nối (500)",
+        "X-Road error: 500, Client.* 400; with or without the header",
+        {"type": "Server.ServerProxy.ServiceFailed", "header": True},
+    ),
     "lost_request": Kind("mất yêu cầu", "connection closed before the effect"),
     "lost_answer": Kind("mất trả lời", "effect applied, answer never or late", {"hang_s": 0}),
     "truncated": Kind("trả lời bị cắt", "Content-Length larger than the body", {"effect": True}),
@@ -53,19 +60,31 @@ KINDS: dict[str, Kind] = {
     "garbage_json": Kind("JSON hỏng", "broken JSON", {"effect": False}),
     "empty_body": Kind("trả lời rỗng", "empty body", {"effect": False}),
     "refuse": Kind(
-        "từ chối nghiệp vụ", "refused with a text", {"code": -9, "message": "Dữ liệu không hợp lệ theo quy định"}
+        "từ chối nghiệp vụ",
+        "refused with a text",
+        {"code": -9, "message": "Dữ liệu không hợp lệ theo quy định"},
+        systems=OF_THE_PORTAL,
     ),
-    "half_list": Kind("danh sách thiếu", "a list cut short", {"fraction": 0.5}, services=LIST_SERVICES),
-    "empty_list": Kind("danh sách rỗng", "an empty list", services=LIST_SERVICES),
-    "duplicate_items": Kind("dòng lặp trong danh sách", "rows twice in a list", services=LIST_SERVICES),
+    "half_list": Kind(
+        "danh sách thiếu", "a list cut short", {"fraction": 0.5}, systems=OF_THE_PORTAL, services=LIST_SERVICES
+    ),
+    "empty_list": Kind("danh sách rỗng", "an empty list", systems=OF_THE_PORTAL, services=LIST_SERVICES),
+    "duplicate_items": Kind(
+        "dòng lặp trong danh sách", "rows twice in a list", systems=OF_THE_PORTAL, services=LIST_SERVICES
+    ),
     "bad_record": Kind(
         "bản ghi hỏng",
         "a detail with wrong types, no name or null lists",
         {"codes": "", "kind": ""},
+        systems=OF_THE_PORTAL,
         services=DETAIL_SERVICES,
     ),
     "detail_missing": Kind(
-        "thiếu chi tiết", "a detail that is not found", {"codes": ""}, services=DETAIL_SERVICES
+        "thiếu chi tiết",
+        "a detail that is not found",
+        {"codes": ""},
+        systems=OF_THE_PORTAL,
+        services=DETAIL_SERVICES,
     ),
     "expired_session": Kind(
         "phiên hết hạn",
@@ -74,7 +93,46 @@ KINDS: dict[str, Kind] = {
         systems=(ADAPTER,),
         services=ADAPTER_SERVICES,
     ),
-    "login_refused": Kind("từ chối đăng nhập", "login refused", systems=(ADAPTER,), services=frozenset({"login"})),
+    "login_refused": Kind(
+        "từ chối đăng nhập",
+        "login refused, no token given",
+        systems=(ADAPTER, LGSP, NGSP, SSO),
+        services=frozenset({"login", "token", "authorize"}),
+    ),
+    "expired_token": Kind("thẻ truy cập hết hạn", "the access token has ended", systems=(LGSP, NGSP, SSO)),
+    "gateway_fault": Kind("lỗi của cổng API (404, 900906)", "a fault of the API gateway itself", systems=(NGSP,)),
+    "wrong_hash": Kind(
+        "sai liên kết X-Road",
+        "an answer not tied to its request: hash wrong or missing, or another service",
+        {"kind": "wrong"},
+        systems=(C06, LGSP, NGSP, STORE),
+    ),
+    "hostile_xml": Kind(
+        "XML độc hại",
+        "an answer with a DTD, entities or 100,000 levels",
+        {"kind": "entity"},
+        systems=(C06, LGSP),
+        services=frozenset({"verify", "look_up"}),
+    ),
+    "huge_answer": Kind(
+        "trả lời rất lớn",
+        "a very large answer",
+        {"bytes": 50_000_000},
+        systems=(C06, LGSP, STORE),
+        services=frozenset({"verify", "look_up", "fetch"}),
+        is_shape=True,
+    ),
+    "skew": Kind(
+        "đồng hồ lệch", "the clock over there is off", {"seconds": 900}, systems=(C06, SSO), is_shape=True
+    ),
+    "not_base64": Kind(
+        "tệp không phải base64",
+        "a file that is no base64",
+        systems=(STORE,),
+        services=frozenset({"fetch"}),
+    ),
+    "wrong_nonce": Kind("sai nonce", "another nonce in the id token", systems=(SSO,), is_shape=True),
+    "other_subject": Kind("người khác", "user-info of another subject", systems=(SSO,), is_shape=True),
     "duplicate_code": Kind(
         "mã trùng hồ sơ",
         "the code of the duplicate answer: 3, -3 or 0",
@@ -200,6 +258,17 @@ _CHOICES: dict[tuple[str, str], frozenset[str]] = {
     ("duplicate_code", "code"): frozenset({"3", "-3", "0"}),
     ("envelope", "shape"): frozenset({"result", "data", "nested"}),
     ("bad_record", "kind"): frozenset({"", "types", "name", "nulls"}),
+    ("wrong_hash", "kind"): frozenset({"wrong", "missing", "service"}),
+    ("hostile_xml", "kind"): frozenset({"entity", "external", "dtd", "deep"}),
+    ("x_road_error", "type"): frozenset(
+        {
+            "Client.BadRequest",
+            "Server.ClientProxy.NetworkError",
+            "Server.ServerProxy.NetworkError",
+            "Server.ServerProxy.ServiceFailed",
+            "Server.ServerProxy.DatabaseError",
+        }
+    ),
 }
 
 

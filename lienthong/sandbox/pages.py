@@ -100,7 +100,7 @@ def add_routes(app: FastAPI, state: State) -> None:
 async def _act(state: State, fields: dict[str, str]) -> None:
     action, system = fields.get("action", ""), fields.get("system") or moods.EVERY
     if action == "reset":
-        await state.ledger.reset()
+        await state.forget()
     elif action == "off":
         state.weather.take_off(fields.get("name", ""), system)
     elif action == "clear":

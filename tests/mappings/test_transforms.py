@@ -24,6 +24,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "opaque": st.text(alphabet="GHKQ0189.-", min_size=1),
     "compact_time": SECONDS,
     "date": DAYS,
+    "compact_date": DAYS,
     "epoch_ms": SECONDS,
     "epoch_ms_date": DAYS,
     "int_text": st.integers(-(10**9), 10**9),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import itertools
 import json
 import os
 import socket
@@ -94,6 +97,67 @@ def caller_of(**settings: Any) -> Caller:
     transport = httpx.ASGITransport(app=sandbox_app.create_app(sandbox_app.Settings(**settings)))
     headers = {"user-agent": USER_AGENT}
     return Caller(httpx.AsyncClient(transport=transport, base_url="http://sandbox", headers=headers))
+
+
+C06 = "/population_c06/dancu"
+XML_BODY = """<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:dan="http://dancuquocgia.bca"><soapenv:Header/><soapenv:Body>{}</soapenv:Body></soapenv:Envelope>"""
+
+
+class Population:
+    """Asks the imitated population database, by recipe C06-1."""
+
+    answer_tag = "{http://www.mic.gov.vn/dancu/1.0}"
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.client = caller.client
+        self.path = C06
+        self.numbers = itertools.count(1)
+
+    def headers(self, *, path: str = "", **changes: str | None) -> dict[str, str]:
+        stamp = changes.pop("Timestamp", None) or str(int(time.time() * 1000))
+        url = str(self.client.base_url).rstrip("/") + (path or self.path)
+        digest = hashlib.sha256(f"{url}UBND_DEMO{stamp}C06SECRET".encode()).hexdigest()
+        pair = base64.b64encode(f"UBND_DEMO:{digest}".encode()).decode()
+        found = {
+            "Timestamp": stamp, "Authorization": f"Basic {pair}", "ApiKey": "demo-api-key", "SOAPAction": '""',
+            "X-Road-Client": "VN/GOV/000.00.00.H38/lgsp", "Content-Type": "text/xml; charset=utf-8",
+        }  # fmt: skip
+        return {name: value for name, value in {**found, **changes}.items() if value is not None}
+
+    def fields(self, **changes: str) -> dict[str, str]:
+        wanted = {
+            "MaYeuCau": f"H38-{next(self.numbers):06d}", "MaDVC": "G15-TP110", "MaTichHop": "037",
+            "MaCanBo": "CB000201", "MaDonVi": "H38.15", "TaiKhoan": "cb000201", "SoDienThoai": "0900000201",
+            "SoDinhDanh": "001099000001", "HoVaTen": "NGUYỄN VĂN AN", "NgayThangNam": "19990115",
+        }  # fmt: skip
+        return {name: value for name, value in (wanted | changes).items() if value}
+
+    def envelope(self, operation: str, fields: dict[str, str]) -> bytes:
+        def written(name: str, value: str) -> str:
+            text = f"<dan:{name}>{value}</dan:{name}>"
+            is_birth = name in ("NgayThangNam", "Nam")
+            return f"<dan:NgayThangNamSinh>{text}</dan:NgayThangNamSinh>" if is_birth else text
+
+        inside = "".join(written(name, value) for name, value in fields.items())
+        return XML_BODY.format(f"<dan:{operation}>{inside}</dan:{operation}>").encode()
+
+    async def post(self, body: bytes, **headers: str | None) -> httpx.Response:
+        return await self.client.post(self.path, content=body, headers=self.headers(**headers))
+
+    async def look_up(self, **changes: str) -> httpx.Response:
+        return await self.post(self.envelope("TraCuuThongTinCongDan", self.fields(**changes)))
+
+    async def verify(self, **changes: str) -> httpx.Response:
+        plain = {"MaTichHop": "003", "MaDonVi": "", "TaiKhoan": "", "SoDienThoai": ""}
+        return await self.post(self.envelope("XacThucThongTinCongDan", self.fields(**plain | changes)))
+
+
+@pytest.fixture
+def population(caller: Caller) -> Population:
+    """The imitated population database, in process."""
+    return Population(caller)
 
 
 @pytest.fixture

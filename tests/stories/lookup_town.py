@@ -212,3 +212,25 @@ async def _register_signer(hub: hubs.Hub, caller: keys.Caller, signer: Any) -> s
     async with hub.storage.transaction() as tx:
         await tx.execute(tables.key_proofs.insert().values(**row))
     return number
+
+
+@dataclass
+class Businesses:
+    """The business register, with one enterprise in it."""
+
+    name: str = "ngsp"
+    questions: list[str] = field(default_factory=list)
+
+    async def find_enterprise(self, code: str, *, errand: people.Errand) -> people.Enterprise | None:
+        self.questions.append(code)
+        if code != "0100000001":
+            return None
+        return people.Enterprise(
+            code=code,
+            name="CÔNG TY TNHH MẪU",
+            legal_representatives=("TRẦN VĂN VÍ DỤ",),
+            members=(people.EnterpriseMember(name="TRẦN VĂN VÍ DỤ"),),
+        )
+
+    async def close(self) -> None:
+        return None

@@ -18,9 +18,8 @@ async def look_up(
     hub: Hub, wanted: resident_views.EnterpriseRequest, asking: resident_lookup.Asking
 ) -> resident_views.EnterpriseAnswer:
     """Ask for one enterprise. The people behind it go out only where the key was granted them by name."""
-    register: roles.BusinessRegistry = hub.system(hub.settings.residents.enterprises_source)
     groups = tuple(name for name in (BASIC, PEOPLE) if name in asking.caller.field_groups)
-    question = _question(hub, wanted, asking, system=register.name, groups=groups)
+    question = _question(hub, wanted, asking, system=hub.settings.residents.enterprises_source, groups=groups)
     asking.told.purpose, asking.told.dossier_code = wanted.purpose, wanted.dossier_code
     if BASIC not in groups:
         refusal = errors.NotGranted(
@@ -37,7 +36,7 @@ async def look_up(
         hub,
         question,
         asking,
-        lambda: register.find_enterprise(wanted.code.replace("-", ""), errand=errand),
+        lambda: _register(hub).find_enterprise(wanted.code.replace("-", ""), errand=errand),
         outcome=lambda enterprise: ("not_found", 0) if enterprise is None else ("ok", 1),
     )
     if found is None:
@@ -46,6 +45,11 @@ async def look_up(
     return resident_views.EnterpriseAnswer(
         lookup_id=question.id, found=True, field_groups=groups, enterprise=_cut(found, groups)
     )
+
+
+def _register(hub: Hub) -> roles.BusinessRegistry:
+    found: roles.BusinessRegistry = hub.offered(hub.settings.residents.enterprises_source)
+    return found
 
 
 def _cut(found: people.Enterprise, groups: tuple[str, ...]) -> people.Enterprise:

@@ -20,13 +20,14 @@ async def find(
     hub: Hub, wanted: resident_views.PaperRequest, asking: resident_lookup.Asking
 ) -> resident_views.PapersAnswer:
     """Look for papers of an owner. The same rules as for a resident: official, open dossier, purpose."""
-    store = _store(hub)
-    allowed = await resident_lookup.allow(hub, wanted, asking, subject=wanted.owner_id, system=store.name)
+    allowed = await resident_lookup.allow(
+        hub, wanted, asking, subject=wanted.owner_id, system=hub.settings.documents.source
+    )
     found = await resident_lookup.put(
         hub,
         allowed.question,
         asking,
-        lambda: store.find_papers(
+        lambda: _store(hub).find_papers(
             wanted.owner_id,
             wanted.wanted,
             procedure_code=allowed.question.procedure_code,
@@ -43,14 +44,15 @@ async def fetch(
     hub: Hub, wanted: resident_views.PaperFileRequest, asking: resident_lookup.Asking
 ) -> resident_views.PaperFile:
     """Fetch one file that an earlier search of the same dossier found; its use is written before it goes out."""
-    store = _store(hub)
     before = await _search(hub, wanted, key_id=asking.caller.key_id)
-    allowed = await resident_lookup.allow(hub, wanted, asking, subject=None, digest=before, system=store.name)
+    allowed = await resident_lookup.allow(
+        hub, wanted, asking, subject=None, digest=before, system=hub.settings.documents.source
+    )
     content = await resident_lookup.put(
         hub,
         allowed.question,
         asking,
-        lambda: _within(hub, store, wanted, allowed.errand()),
+        lambda: _within(hub, wanted, allowed.errand()),
         outcome=lambda file: ("ok", 1),
     )
     anchors = paper_signatures.Anchors.load(hub.settings.documents.trust_folder)
@@ -97,9 +99,8 @@ async def _search(hub: Hub, wanted: resident_views.PaperFileRequest, *, key_id: 
     return found
 
 
-async def _within(
-    hub: Hub, store: roles.DocumentStore, wanted: resident_views.PaperFileRequest, errand: people.Errand
-) -> bytes:
+async def _within(hub: Hub, wanted: resident_views.PaperFileRequest, errand: people.Errand) -> bytes:
+    store = _store(hub)
     content = await store.fetch_file(wanted.agency, wanted.path, errand=errand)
     if len(content) > hub.settings.documents.most_bytes:
         raise errors.RemoteGarbled(
@@ -139,5 +140,5 @@ async def _record(
 
 
 def _store(hub: Hub) -> roles.DocumentStore:
-    found: roles.DocumentStore = hub.system(hub.settings.documents.source)
+    found: roles.DocumentStore = hub.offered(hub.settings.documents.source)
     return found

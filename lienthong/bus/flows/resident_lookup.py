@@ -84,13 +84,13 @@ class Allowed:
 
 async def verify(hub: Hub, wanted: resident_views.VerifyRequest, asking: Asking) -> resident_views.VerifyAnswer:
     """Ask whether such a person exists; nothing of the person comes back."""
-    registry = _registry(hub)
-    allowed = await allow(hub, wanted, asking, subject=wanted.citizen.number, system=registry.name)
+    source = hub.settings.residents.source
+    allowed = await allow(hub, wanted, asking, subject=wanted.citizen.number, system=source)
     holds = await put(
         hub,
         allowed.question,
         asking,
-        lambda: registry.verify(wanted.citizen, errand=allowed.errand()),
+        lambda: _registry(hub).verify(wanted.citizen, errand=allowed.errand()),
         outcome=lambda found: ("ok", 1) if found else ("not_found", 0),
     )
     note = "" if holds else _note(asking)
@@ -99,13 +99,13 @@ async def verify(hub: Hub, wanted: resident_views.VerifyRequest, asking: Asking)
 
 async def look_up(hub: Hub, wanted: resident_views.LookUpRequest, asking: Asking) -> resident_views.LookUpAnswer:
     """Ask for a person's record, and give back only the groups that procedure, key and request all allow."""
-    registry = _registry(hub)
+    source = hub.settings.residents.source
     allowed = await allow(
         hub,
         wanted,
         asking,
         subject=wanted.citizen.number,
-        system=registry.name,
+        system=source,
         fields=wanted.fields,
         needs_groups=True,
     )
@@ -113,7 +113,7 @@ async def look_up(hub: Hub, wanted: resident_views.LookUpRequest, asking: Asking
         hub,
         allowed.question,
         asking,
-        lambda: registry.look_up(wanted.citizen, errand=allowed.errand()),
+        lambda: _registry(hub).look_up(wanted.citizen, errand=allowed.errand()),
         outcome=lambda person: ("not_found", 0) if person is None else ("ok", 1),
     )
     about, groups = allowed.about(), allowed.question.field_groups
@@ -272,7 +272,7 @@ def _begun(
 
 
 def _registry(hub: Hub) -> roles.ResidentRegistry:
-    found: roles.ResidentRegistry = hub.system(hub.settings.residents.source)
+    found: roles.ResidentRegistry = hub.offered(hub.settings.residents.source)
     return found
 
 

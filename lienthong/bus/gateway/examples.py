@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 _CODE = "000.00.00.H38-260115-0001"
+_OCCASION = {"dossier_code": _CODE, "purpose": "Đối chiếu người yêu cầu đăng ký khai sinh"}
+_CITIZEN = {"citizen_id": "001099000001", "full_name": "Nguyễn Văn Mẫu", "birth": {"day": "1999-01-15"}}
 PATHS: dict[str, dict[str, str]] = {
     "procedures.get": {"code": "1.000001"},
     "procedures.versions": {"code": "1.000001"},
@@ -39,5 +41,26 @@ BODIES: dict[str, dict[str, Any]] = {
         "handled_by": "Trần Thị Ví Dụ",
         "unit": "Bộ phận Một cửa",
         "note": "Đã tiếp nhận hồ sơ",
+    },
+    "residents.verify": {**_OCCASION, "citizen": _CITIZEN},
+    "residents.look_up": {**_OCCASION, "citizen": _CITIZEN, "fields": ["residents.basic"]},
+    "enterprises.look_up": {
+        "code": "0100000001",
+        "purpose": "Đối chiếu doanh nghiệp nộp hồ sơ",
+        "dossier_code": _CODE,
+    },
+    "papers.find": {
+        **_OCCASION,
+        "owner_id": "001099000001",
+        "requester_id": "001099000001",
+        "requester_name": "Nguyễn Văn Mẫu",
+        "wanted": [{"code": "KQ.G15.000001"}],
+    },
+    "papers.fetch": {
+        **_OCCASION,
+        "lookup_id": "019bc0de-7000-7000-8000-000000000002",
+        "paper_code": "KQ.G15.000001",
+        "agency": "000.00.00.H38",
+        "path": "/kho/2026/01/khai-sinh.pdf",
     },
 }

@@ -29,11 +29,14 @@ _WHEN: dict[int, str] = {
     422: "Hệ thống nhận từ chối nội dung này. / A receiving system refuses this content.",
     429: "Đã dùng hết hạn mức. / The limit is used up.",
     500: "Lỗi nội bộ; dùng mã yêu cầu để tra. / A defect; the request id finds it.",
+    501: "Trục chưa kết nối hệ thống cần cho thao tác này. / This hub is not connected to the system needed.",
+    502: "Hệ thống bên ngoài trả lời sai hoặc không nhận trục. / Another system answers wrongly or refuses us.",
     503: "Tạm thời không phục vụ được; hãy gọi lại. / Not available for the moment; try again.",
 }
 _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 _EVERY = (400, 401, 403, 429, 500, 503)
 _WITH_BODY = (408, 409, 413, 415, 422)
+_OF_A_REGISTER = (501, 502)
 
 
 def document(table: Sequence[operations.Operation], *, version: str) -> dict[str, Any]:
@@ -181,6 +184,10 @@ def _responses(operation: operations.Operation, places: dict[Place, dict[str, An
         refused.add(404)
     if operation.body is not None:
         refused.update(_WITH_BODY)
+    if operation.method == "POST":
+        refused.add(409)  # an Idempotency-Key that was used for another request
+    if not operation.keeps_answer:
+        refused.update(_OF_A_REGISTER)
     for status in sorted(refused):
         answers[str(status)] = {
             "description": _WHEN[status],

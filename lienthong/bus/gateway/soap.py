@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lxml import etree
 from pydantic import BaseModel
 
 from lienthong.api_keys import gate, lookup, tokens
@@ -23,6 +22,7 @@ from lienthong.bus.gateway import (
     soap_schema,
     soap_security,
     soap_types,
+    soap_xroad,
     visit,
 )
 from lienthong.bus.hub import Hub
@@ -32,9 +32,7 @@ PATH = b"/soap/v1"
 DOOR = "soap"
 _ALLOWED = "GET, HEAD, OPTIONS, POST"
 _TAG = f"{{{soap_schema.NAMESPACE}}}"
-_XROAD = f"{{{soap_envelope.XROAD}}}"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
-_MOST_ECHOED = 20
 
 
 class Soap:
@@ -53,8 +51,14 @@ class Soap:
         self.reader = soap_reading.Reader(self.plan, self.codec)
         self.login = soap_login.Login(hub, gatekeeper)
         self.entrance = doorkeeper
-        self._wsdl = soap_schema.description(self.plan)
-        self._xsd = soap_schema.schema(self.plan).encode()
+        xroad = soap_schema.Extra(soap_xroad.types(), soap_xroad.message(), soap_xroad.headers())
+        described = soap_schema.description(self.plan)
+        self._shown = {
+            b"wsdl": described,
+            b"singlewsdl": described,
+            b"wsdl=xroad": soap_schema.description(self.plan, xroad),
+            b"xsd": soap_schema.schema(self.plan),
+        }
 
     async def meet(self, coming: visit.Visit, receive: bodies.Receive) -> doors.Request | answers.Answer:
         """See doors.Door. Raises InvalidRequest, NotFound, MethodNotAllowed."""
@@ -87,17 +91,14 @@ class Soap:
         await self.login.stop()
 
     def _show(self, coming: visit.Visit) -> answers.Answer:
-        asked = coming.query.lower()
         coming.operation = "soap.wsdl"
-        if asked in (b"wsdl", b"singlewsdl"):
-            told = self._wsdl.replace(soap_schema.ADDRESS_MARK, self._address(coming)).encode()
-        elif asked == b"xsd":
-            told = self._xsd
-        else:
+        shown = self._shown.get(coming.query.lower())
+        if shown is None:
             raise errors.NotFound(
                 "Messages are POSTed to this address; its description is at ?wsdl.",
                 detail_vi="Địa chỉ này nhận thông điệp SOAP bằng POST; bản mô tả ở ?wsdl.",
             )
+        told = shown.replace(soap_schema.ADDRESS_MARK, self._address(coming)).encode()
         return answers.Answer(200, told, [(b"content-type", b"text/xml; charset=utf-8")])
 
     def _address(self, coming: visit.Visit) -> str:
@@ -178,18 +179,12 @@ class _SoapRequest:
 
     def answer(self, result: BaseModel) -> answers.Answer:
         content = self._door.codec.write(self.operation.name, result)
-        return soap_envelope.answer(self._envelope.version, content, header=_echoed(self._envelope.header))
+        return soap_envelope.answer(
+            self._envelope.version, content, header=soap_xroad.echoed(self._envelope.header)
+        )
 
 
 def _choose_language(coming: visit.Visit, envelope: soap_envelope.Envelope) -> None:
     said = envelope.text("acceptLanguage")
     if said is not None:
         coming.language = answers.language(said[:200].encode("latin-1", "replace"))
-
-
-def _echoed(header: soap_envelope.Node | None) -> str:
-    """Give X-Road's own headers back, as its security servers insist (contracts §6.1)."""
-    if header is None:
-        return ""
-    found = [block for block in header if str(block.tag).startswith(_XROAD)][:_MOST_ECHOED]
-    return "".join(etree.tostring(block, encoding="unicode", with_tail=False) for block in found)

@@ -174,7 +174,7 @@ def text(value: str) -> str:
 
 
 def leaf_reader(leaf: soap_types.Leaf) -> Reader:
-    """Give the reader of a value. What has not the right form stays the text that it is, for the model to refuse."""
+    """Give the reader of a value; what has not the right form stays a text, for the model to refuse."""
     if leaf.json:
         return _json
     return {"long": _whole, "boolean": _truth, "double": _double, "decimal": _decimal, "date": _day}.get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lienthong.bus.gateway import answers, bodies, soap_schema
 from lienthong.core import errors, settings, xml_reading
@@ -127,7 +128,7 @@ def answer(version: str, content: str, *, header: str = "", status: int = 200) -
     return answers.Answer(status, told.encode(), [(b"content-type", _KINDS[version])])
 
 
-def refused(vi: str, en: str, *, field: str = "Envelope", **facts: str) -> errors.InvalidRequest:
+def refused(vi: str, en: str, *, field: str = "Envelope", **facts: Any) -> errors.InvalidRequest:
     """Say what is wrong with a message as a whole."""
     return errors.InvalidRequest(problems=(errors.FieldProblem(field, vi, en),), **facts)
 
@@ -149,7 +150,7 @@ def _must_be_understood(header: Node | None, space: str) -> None:
 
 
 def _no_envelope(tag: str) -> errors.InvalidRequest:
-    fault = {"fault": "VersionMismatch"} if tag.endswith("}Envelope") else {}
+    fault: dict[str, Any] = {"fault": "VersionMismatch"} if tag.endswith("}Envelope") else {}
     return refused(
         "Phần tử gốc phải là Envelope của SOAP 1.1 hoặc 1.2.",
         "The root must be an Envelope of SOAP 1.1 or 1.2.",

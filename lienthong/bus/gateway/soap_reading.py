@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import orjson
 from lxml import etree
@@ -70,8 +70,9 @@ class Reader:
             return self._asked(call, values, problems)
         values = _Patient(self._codec, problems).record(node, call.request, "")
         asked = self._asked(call, values, problems, is_loose=True)
-        if not all(found.type_name in _OF_VALUES for found in schema.error_log):
-            raise errors.InvalidRequest(problems=_out_of_form(schema.error_log))
+        found = list(cast("Iterable[Any]", schema.error_log))
+        if not all(one.type_name in _OF_VALUES for one in found):
+            raise errors.InvalidRequest(problems=_out_of_form(found))
         return asked
 
     def _schema(self) -> etree.XMLSchema:
@@ -209,7 +210,7 @@ def _keep(found: tuple[errors.FieldProblem, ...], problems: _Problems) -> None:
         problems.setdefault(problem.field, problem)
 
 
-def _out_of_form(found: Any) -> tuple[errors.FieldProblem, ...]:
+def _out_of_form(found: Iterable[Any]) -> tuple[errors.FieldProblem, ...]:
     """Name the places where the schema objects, without its words: they repeat what was sent."""
     places: _Problems = {}
     for one in found:
@@ -220,7 +221,7 @@ def _out_of_form(found: Any) -> tuple[errors.FieldProblem, ...]:
                 place,
                 errors.FieldProblem(
                     place,
-                    f"{place} đứng sai thứ tự, hoặc có thuộc tính hay văn bản mà lược đồ không cho phép; xem ?wsdl.",
+                    f"{place} sai thứ tự, hoặc có thuộc tính hay văn bản mà lược đồ không cho phép; xem ?wsdl.",
                     f"{place} is out of its order, or has an attribute or text that the schema does not allow; "
                     "see ?wsdl.",
                 ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -67,8 +68,18 @@ def schema(plan: soap_types.Plan) -> str:
     return "\n".join(parts)
 
 
-def description(plan: soap_types.Plan) -> str:
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a description for another road says besides: schemas, a message, and headers of each input and output."""
+
+    types: str = ""
+    message: str = ""
+    headers: str = ""
+
+
+def description(plan: soap_types.Plan, extra: Extra | None = None) -> str:
     """Write the WSDL; `ADDRESS_MARK` stands where the address goes."""
+    more = extra or Extra()
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
@@ -76,16 +87,20 @@ def description(plan: soap_types.Plan) -> str:
             'xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" '
             'xmlns:soap12="http://schemas.xmlsoap.org/wsdl/soap12/" '
             f'xmlns:tns="{NAMESPACE}" name="Lienthong" targetNamespace="{NAMESPACE}">',
-            f"<wsdl:types>{schema(plan)}</wsdl:types>",
+            f"<wsdl:types>{more.types}{schema(plan)}</wsdl:types>",
             *_messages(plan),
+            more.message,
             '<wsdl:portType name="Lienthong">',
             *(_port_operation(name, call) for name, call in plan.calls.items()),
             "</wsdl:portType>",
-            *_binding(plan, "soap", "Soap11"),
-            *_binding(plan, "soap12", "Soap12"),
+            *_binding(plan, "soap", "Soap11", more.headers),
+            *_binding(plan, "soap12", "Soap12", ""),
             '<wsdl:service name="LienthongService">',
-            f'<wsdl:port name="Soap11" binding="tns:Soap11"><soap:address location="{ADDRESS_MARK}"/></wsdl:port>',
-            f'<wsdl:port name="Soap12" binding="tns:Soap12"><soap12:address location="{ADDRESS_MARK}"/></wsdl:port>',
+            *(
+                f'<wsdl:port name="{name}" binding="tns:{name}"><{prefix}:address location="{ADDRESS_MARK}"/>'
+                "</wsdl:port>"
+                for prefix, name in (("soap", "Soap11"), ("soap12", "Soap12"))
+            ),
             "</wsdl:service>",
             "</wsdl:definitions>",
         ]
@@ -114,10 +129,10 @@ def _port_operation(name: str, call: soap_types.Call) -> str:
     )
 
 
-def _binding(plan: soap_types.Plan, prefix: str, name: str) -> Iterator[str]:
+def _binding(plan: soap_types.Plan, prefix: str, name: str, headers: str) -> Iterator[str]:
     yield f'<wsdl:binding name="{name}" type="tns:Lienthong">'
     yield f'<{prefix}:binding style="document" transport="http://schemas.xmlsoap.org/soap/http"/>'
-    body = f'<{prefix}:body use="literal"/>'
+    body = headers + f'<{prefix}:body use="literal"/>'
     for called in plan.calls:
         yield (
             f'<wsdl:operation name="{called}"><{prefix}:operation soapAction="{action(called)}" style="document"/>'
@@ -170,10 +185,8 @@ def _inner(kind: soap_types.Entries | soap_types.Choice) -> str:
 
 
 def _restriction(leaf: soap_types.Leaf) -> str:
-    if leaf.base == "dateTime":
-        facets = f"<xs:pattern value={quoteattr(_ZONED)}/>"
-    else:
-        facets = "".join(_facets(leaf))
+    zoned = f"<xs:pattern value={quoteattr(_ZONED)}/>"
+    facets = zoned if leaf.base == "dateTime" else "".join(_facets(leaf))
     return f'<xs:restriction base="xs:{leaf.base}">{facets}</xs:restriction>' if facets else ""
 
 

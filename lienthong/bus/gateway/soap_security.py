@@ -27,7 +27,7 @@ _LONGEST_PASSWORD = 256
 
 @dataclass(frozen=True, slots=True)
 class UsernameToken:
-    """Who says to be calling. `password` is the key itself, or where `is_digest` the digest of the SOAP password."""
+    """Who says to be calling. `password` is the key itself; where `is_digest` that of the SOAP password."""
 
     username: str
     password: str

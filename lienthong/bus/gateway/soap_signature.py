@@ -9,9 +9,10 @@ import base64
 import binascii
 import hashlib
 from datetime import datetime
+from typing import cast
 
-import signxml
 from lxml import etree
+from signxml import algorithms, verifier
 from signxml.exceptions import SignXMLException
 
 from lienthong.bus.gateway import soap_envelope, soap_security
@@ -24,16 +25,16 @@ _EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _C14N = frozenset({_EXCLUSIVE, "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"})
 _METHODS = frozenset(
     {
-        signxml.SignatureMethod.RSA_SHA256,
-        signxml.SignatureMethod.RSA_SHA384,
-        signxml.SignatureMethod.RSA_SHA512,
-        signxml.SignatureMethod.ECDSA_SHA256,
-        signxml.SignatureMethod.ECDSA_SHA384,
-        signxml.SignatureMethod.ECDSA_SHA512,
+        algorithms.SignatureMethod.RSA_SHA256,
+        algorithms.SignatureMethod.RSA_SHA384,
+        algorithms.SignatureMethod.RSA_SHA512,
+        algorithms.SignatureMethod.ECDSA_SHA256,
+        algorithms.SignatureMethod.ECDSA_SHA384,
+        algorithms.SignatureMethod.ECDSA_SHA512,
     }
 )
 _DIGESTS = frozenset(
-    {signxml.DigestAlgorithm.SHA256, signxml.DigestAlgorithm.SHA384, signxml.DigestAlgorithm.SHA512}
+    {algorithms.DigestAlgorithm.SHA256, algorithms.DigestAlgorithm.SHA384, algorithms.DigestAlgorithm.SHA512}
 )
 _MOST_REFERENCES = 10
 _DS, _WSSE, _WSU = soap_security.DS, soap_security.WSSE, soap_security.WSU
@@ -69,7 +70,7 @@ def verify(
 
 def _verify(envelope: soap_envelope.Envelope, encoded: bytes, *, references: int, now: datetime) -> None:
     soap = f"{{{soap_envelope.NAMESPACES[envelope.version]}}}"
-    expected = signxml.SignatureConfiguration(
+    expected = verifier.SignatureConfiguration(
         location=f"./{soap}Header/{_WSSE}Security/",
         expect_references=references,
         signature_methods=_METHODS,
@@ -77,7 +78,7 @@ def _verify(envelope: soap_envelope.Envelope, encoded: bytes, *, references: int
         verification_time=now,
     )
     try:
-        signxml.XMLVerifier().verify(
+        verifier.XMLVerifier().verify(
             envelope.root,
             x509_cert=base64.b64encode(encoded).decode("ascii"),
             expect_config=expected,
@@ -87,7 +88,7 @@ def _verify(envelope: soap_envelope.Envelope, encoded: bytes, *, references: int
     except (SignXMLException, etree.LxmlError, ValueError, TypeError, KeyError, AttributeError):
         raise soap_security.rejected(
             "Chữ ký của thông điệp không đúng. Dùng RSA hoặc ECDSA với SHA-256 trở lên và exclusive C14N.",
-            "The signature of the message is not right. Use RSA or ECDSA with SHA-256 or better, and exclusive C14N.",
+            "The signature is not right. Use RSA or ECDSA with SHA-256 or better, and exclusive C14N.",
             reason="wsse_signature",
         ) from None
 
@@ -112,8 +113,7 @@ def _target(root: Node, reference: Node) -> Node:
     found = root.xpath("//*[@*[local-name()='Id' or local-name()='ID' or local-name()='id']=$name]", name=name[1:])
     if not isinstance(found, list) or len(found) != 1:
         raise _wrong("Reference")
-    target: Node = found[0]
-    return target
+    return cast(Node, found[0])
 
 
 def _certificate(security: soap_security.Security, signature: Node) -> bytes:

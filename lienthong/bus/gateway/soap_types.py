@@ -110,7 +110,7 @@ class Plan:
         while name in self._names:
             name, number = f"{model.__name__}{number}", number + 1
         self._names.add(name)
-        made = self.records[model] = Record(name, model, (model.__doc__ or "").strip().splitlines()[0])
+        made = self.records[model] = Record(name, model, (model.__doc__ or "").strip().partition("\n")[0])
         _refuse_own_writers(model)
         made.elements.extend(self._elements(model))
         for called, computed in model.model_computed_fields.items():
@@ -169,8 +169,8 @@ class Plan:
                     continue
                 if any(other.name == element.name for other in request.elements):
                     raise errors.Misconfigured(
-                        f"the operation {operation.name} has {element.name} twice, in its path, query or body; the "
-                        "SOAP door cannot tell them apart",
+                        f"the operation {operation.name} has {element.name} twice, in its path, query or body; "
+                        "the SOAP door cannot tell them apart",
                         detail_vi=f"Thao tác {operation.name} có hai trường cùng tên {element.name} nên cửa SOAP "
                         "không phân biệt được.",
                     )
@@ -263,7 +263,7 @@ def _base(annotation: Any) -> str | None:
 
 
 def _refuse_own_writers(model: type[BaseModel]) -> None:
-    """The writer takes fields as they stand: a model that writes itself in its own way would be written wrongly."""
+    """Refuse a model that writes itself in its own way: the writer takes fields as they stand."""
     own = model.__pydantic_decorators__
     if own.field_serializers or own.model_serializers:
         raise errors.Misconfigured(

@@ -9,7 +9,6 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
-from lienthong.bus import operations
 from lienthong.bus.gateway import answers
 from lienthong.core import access_record, clock, errors, records
 
@@ -24,8 +23,8 @@ class Visit:
     """What is known of a request so far.
 
     `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
-    key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out. `official` is
-    whom the caller names until the operation knows better, `soap_version` the form of the answer at that door.
+    key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out. `official`
+    is whom the caller names until the operation knows better, `soap_version` the form of the answer at that door.
     """
 
     __slots__ = (
@@ -110,7 +109,7 @@ class Visit:
         if operation.startswith(_HAS_DOSSIER) and len(code) <= 50 and _DOSSIER_CODE.fullmatch(code):
             self.dossier_code = code
 
-    def note_told(self, told: operations.Told) -> None:
+    def note_told(self, told: access_record.Told) -> None:
         """Keep what an operation says of its own request, also where it then refuses."""
         self.official = told.official or self.official
         self.subject, self.purpose, self.rows = told.subject, told.purpose, told.rows

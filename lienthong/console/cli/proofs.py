@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,15 @@ from lienthong.core import errors
 app = typer.Typer(no_args_is_help=True, help="Bằng chứng đi kèm khoá / proofs that go with a key.")
 
 Name = Annotated[str, typer.Argument(help="Mã hoặc phần đầu của khoá / id or prefix of the key.")]
+
+
+class Kind(StrEnum):
+    """What a public key is registered for."""
+
+    SIGNATURE = "signature"
+    ASSERTION = proof_register.ASSERTION
+
+
 _COLUMNS = {
     "id": "Số (keyid)",
     "kind": "Loại",
@@ -34,6 +44,9 @@ def add(
         Path | None,
         typer.Option(help="Tệp khoá công khai PEM (Ed25519, ECDSA P-256) / public key.", dir_okay=False),
     ] = None,
+    kind: Annotated[
+        Kind, typer.Option(help="Khoá công khai dùng để: signature ký yêu cầu; assertion xác nhận cán bộ.")
+    ] = Kind.SIGNATURE,
     certificate: Annotated[
         Path | None, typer.Option(help="Tệp chứng thư PEM hoặc DER / client certificate.", dir_okay=False)
     ] = None,
@@ -46,12 +59,16 @@ def add(
     """Đăng ký khoá công khai hoặc chứng thư cho một khoá / register a public key or a certificate."""
     if (public_key is None) == (certificate is None):
         raise typer.BadParameter("Nêu đúng một trong hai: --public-key hoặc --certificate / give exactly one.")
+    if kind is Kind.ASSERTION and public_key is None:
+        raise typer.BadParameter("assertion cần --public-key / assertion needs --public-key.")
 
     async def work(hub: Hub) -> proof_register.Proof:
         facts = {"label": label, "reason": reason, "actor": context.actor()}
         if public_key is not None:
             pem = _read(public_key)
-            return await proof_register.add_public_key(hub.storage, name, pem, now=hub.now(), **facts)
+            return await proof_register.add_public_key(
+                hub.storage, name, pem, now=hub.now(), kind=kind.value, **facts
+            )
         assert certificate is not None  # noqa: S101 - one of the two is there, see above
         encoded = _read(certificate)
         return await proof_register.add_certificate(
@@ -65,6 +82,8 @@ def add(
     output.facts("Đã đăng ký / registered", {heading: added.as_json()[name] for name, heading in _COLUMNS.items()})
     if added.kind == "signature":
         output.console.print(f'Đặt keyid="{added.id}" trong chữ ký / put this keyid into each signature.')
+    if added.kind == proof_register.ASSERTION:
+        output.console.print(f'Đặt kid="{added.id}" trong phần đầu của xác nhận / put this kid into each assertion.')
 
 
 @app.command()
