@@ -178,6 +178,11 @@ def read_certificate(encoded: bytes) -> Certificate:
     )
 
 
+def read_authorities(pem: bytes) -> list[x509.Certificate]:
+    """Read the certificates of those who are believed, one after the other in PEM. Raises ValueError."""
+    return x509.load_pem_x509_certificates(pem)
+
+
 # ------------------------------------------------------------------------------- seals (monitoring/checkpoints)
 
 

@@ -28,6 +28,7 @@ from lienthong.bus.gateway import (
     rest,
     routes,
     visit,
+    wire,
 )
 from lienthong.bus.hub import Hub
 from lienthong.core import access_record, errors
@@ -108,12 +109,14 @@ class Front:
         address = self._addresses.of(client[0] if client else "", scope["headers"])
         coming = visit.Visit(scope, address=address, at=self.hub.now())
         try:
+            if wire.UNREADABLE in scope:
+                await _must_be_readable(scope, receive)
             if credentials.is_in_address(coming.path, coming.query):
                 raise credentials.refuse_in_address()
             is_compat = self.hub.settings.proof.lgsp_door and compat.is_here(coming.path)
             if is_compat:
                 coming.door = "lgsp"
-                compat.enter(coming, scope)
+                coming.official = compat.enter(coming, scope)
             if not coming.path.startswith(_API):
                 await self._show(coming, scope, receive, send)
                 return
@@ -133,15 +136,24 @@ class Front:
                 self._write(coming, answer.status, 0)
                 return
         coming.outcome = answer.outcome
-        await _send(coming, await self._write_down(coming, answer), send)
+        recorded = await self._write_down(coming, answer)
+        if recorded is None:
+            await _hang_up(scope, receive)
+        else:
+            await _send(coming, recorded, send)
 
-    async def _write_down(self, coming: visit.Visit, answer: answers.Answer) -> answers.Answer:
-        """Write the record before the answer; where that cannot be, the answer says so and nothing else."""
+    async def _write_down(self, coming: visit.Visit, answer: answers.Answer) -> answers.Answer | None:
+        """Write the record before the answer; where that cannot be, the answer says so and nothing else.
+
+        Nothing is answered where not even the refusal could be kept.
+        """
         record = self._record(coming, answer.status, len(answer.body))
         try:
             await self._book.write(record, personal=coming.is_personal and answer.status < 400)
         except errors.StorageUnavailable as exc:
-            return self._problem(coming, exc)
+            refusal = self._problem(coming, exc)
+            told = record._replace(status=refusal.status, outcome=exc.code, bytes_out=len(refusal.body))
+            return refusal if exc.facts.get("is_recorded") or self._book.note(told) else None
         return answer
 
     async def _answer(
@@ -181,7 +193,7 @@ class Front:
         coming.key_id, coming.organisation = caller.key_id, caller.organisation
         coming.generation = admission.generation
         coming.limit_headers = answers.limit_headers(admission.decision)
-        raw = await self._body(coming, operation, receive, is_compat=is_compat)
+        raw = await self._body(coming, scope, operation, receive, is_compat=is_compat)
         client = scope.get("client")
         proven = await self._entrance.prove(
             coming,
@@ -192,11 +204,18 @@ class Front:
             token=token,
             is_from_proxy=self._addresses.trusts(client[0] if client else ""),
         )
+        coming.proofs = proven.kinds
         call = operations.Call(caller, coming.request_id, coming.at, coming.language, coming.address, proven)
         return await self._run(coming, operation, parts, call, raw)
 
     async def _body(
-        self, coming: visit.Visit, operation: operations.Operation, receive: bodies.Receive, *, is_compat: bool
+        self,
+        coming: visit.Visit,
+        scope: visit.Scope,
+        operation: operations.Operation,
+        receive: bodies.Receive,
+        *,
+        is_compat: bool,
     ) -> bytes:
         limits = self.hub.settings.gateway
         if operation.body is not None:
@@ -206,6 +225,8 @@ class Front:
         else:
             raw = b""
         coming.bytes_in = len(raw)
+        if wire.UNREADABLE in scope:
+            raise _unreadable()
         return raw
 
     async def _run(
@@ -263,8 +284,9 @@ class Front:
                 message["headers"] = _with_ours(coming, list(message.get("headers", ())))
             else:
                 size += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    self._write(coming, status, size)
+                if not message.get("more_body") and not self._write(coming, status, size):
+                    await _hang_up(scope, receive)
+                    return
             await send(message)
 
         scope[VISIT] = coming
@@ -275,10 +297,9 @@ class Front:
     def _problem(self, coming: visit.Visit, exc: errors.HubError) -> answers.Answer:
         return answers.problem(exc, language=coming.language, request_id=coming.request_id)
 
-    def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> None:
-        """Write the record of a page, or of a request that was cut off."""
-        if not coming.is_written:
-            self._book.note(self._record(coming, status, bytes_out))
+    def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> bool:
+        """Write the record of a page, or of a request that was cut off; says whether it is kept."""
+        return coming.is_written or self._book.note(self._record(coming, status, bytes_out))
 
     def _record(self, coming: visit.Visit, status: int | None, bytes_out: int) -> access_record.Record:
         coming.is_written = True
@@ -323,6 +344,34 @@ def _with_ours(coming: visit.Visit, headers: answers.Headers) -> answers.Headers
     if coming.correlation is not None:
         ours.append((b"x-correlation-id", coming.correlation.encode()))
     return headers + [pair for pair in ours if pair[0] not in said]
+
+
+async def _must_be_readable(scope: visit.Scope, receive: bodies.Receive) -> None:
+    """Refuse what the server's parser could not read. Raises BodyCutOff where the connection has ended."""
+    if (await receive())["type"] == "http.disconnect":
+        raise errors.BodyCutOff(
+            "The connection ended before the whole request had arrived.",
+            detail_vi="Kết nối bị ngắt trước khi nhận đủ yêu cầu.",
+            reason="cut off",
+        )
+    raise _unreadable()
+
+
+def _unreadable() -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        "This is not a request in HTTP/1.1 that can be read; check its first line, its headers and its lengths.",
+        detail_vi="Không đọc được: yêu cầu không đúng HTTP/1.1; hãy kiểm tra dòng đầu, tiêu đề và độ dài.",
+        reason="malformed",
+    )
+
+
+async def _hang_up(scope: visit.Scope, receive: bodies.Receive) -> None:
+    """End the connection without an answer, and wait until it has ended."""
+    connection = scope.get(wire.CONNECTION)
+    if connection is not None:
+        connection.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 async def _send(coming: visit.Visit, answer: answers.Answer, send: Send) -> None:

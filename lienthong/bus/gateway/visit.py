@@ -24,6 +24,7 @@ class Visit:
 
     `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
     key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out.
+    `official` is whom the caller names, and `proofs` what it has proven beside the key.
     """
 
     __slots__ = (
@@ -43,10 +44,12 @@ class Visit:
         "language",
         "limit_headers",
         "method",
+        "official",
         "operation",
         "organisation",
         "outcome",
         "path",
+        "proofs",
         "query",
         "reason",
         "request_id",
@@ -77,6 +80,8 @@ class Visit:
         self.key_id: str | None = None
         self.organisation: str | None = None
         self.dossier_code: str | None = None
+        self.official: str | None = None
+        self.proofs: frozenset[str] = frozenset()
         self.correlation: str | None = None
         self.reason: str | None = None
         self.limit_headers: answers.Headers = []
@@ -114,10 +119,16 @@ class Visit:
             key_id=self.key_id,
             generation=self.generation,
             organisation=self.organisation,
+            official=self.official,
             address=self.address[:64],
-            rule=self.reason,
+            rule=self.reason or _proven(self.proofs),
             bytes_in=self.bytes_in,
             bytes_out=bytes_out,
             dossier_code=self.dossier_code,
             correlation=self.correlation,
         )
+
+
+def _proven(kinds: frozenset[str]) -> str | None:
+    """Say by what a call was let in, beside its key; where it was refused, the reason stands in this place."""
+    return f"proof:{'+'.join(sorted(kinds))}" if kinds else None
