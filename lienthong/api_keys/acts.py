@@ -27,10 +27,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an act changes of a key; nothing is an act that changes nothing. `told` is written down beside it."""
+    """What an act changes of a key; nothing is an act that changes nothing. `told` is written down beside it.
+
+    `outcome` says what became of it, where that is neither `done` nor `unchanged`.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
+    outcome: str = ""
 
 
 Decide = Callable[[AsyncConnection, KeyRecord], Awaitable[Change]]
@@ -96,6 +100,6 @@ async def _change(tx: AsyncConnection, act: Act, key_id: str, decide: Decide) ->
     before = await key_store.read_for_change(tx, key_id)
     change = await decide(tx, before)
     after = await key_store.change(tx, key_id, change.values)
-    outcome = "done" if change.values else "unchanged"
+    outcome = change.outcome or ("done" if change.values else "unchanged")
     await note(tx, act, key_id, before=before, after={**after.as_act(), **change.told}, outcome=outcome)
     return after

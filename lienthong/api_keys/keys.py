@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.api_keys import acts, bounds, key_records, key_store, key_text, limits, orders
+from lienthong.api_keys import acts, bounds, key_records, key_store, key_text, limits, orders, regranting
 from lienthong.core import clock, crypto, errors, storage, tables
 
 DIGEST_PURPOSE = "api_key"
@@ -86,9 +86,16 @@ async def issue(
 async def approve(
     store: storage.Storage, name: str, *, actor: str, now: datetime, reason: str = ""
 ) -> key_records.KeyRecord:
-    """Let a key that waits for a second person be used. Raises NotGranted for the person who issued it."""
+    """Let a key that waits for a second person be used, or grants that one asked for be in force.
 
-    async def decide(_tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+    Raises NotGranted for the person who issued it, or asked.
+    """
+
+    async def decide(tx: AsyncConnection, before: key_records.KeyRecord) -> acts.Change:
+        if before.state(now) in ("active", "suspended", "lapsed"):
+            asked = await regranting.approved(tx, before, actor=actor)
+            if asked is not None:
+                return asked
         _must_be(before, ("pending",), now)
         _must_be_another(before, actor)
         return acts.Change({"approved_at": now, "approved_by": actor[:100]})

@@ -6,6 +6,7 @@ in Vietnam time.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -229,7 +230,7 @@ def problems(texts: Sequence[str], *, operations: Collection[str] | None = None)
         if limit.is_sliding and limit.quota > MOST_IN_SLIDING_WINDOW:
             found.append(_too_many(limit))
         if operations is not None and limit.operation and not any(limit.covers(name) for name in operations):
-            found.append(_unknown_operation(limit))
+            found.append(_unknown_operation(limit, operations))
         seen.add(limit.name)
     if not has_maximum and not found:
         found.append(
@@ -281,9 +282,11 @@ def _too_many(limit: Limit) -> errors.FieldProblem:
     )
 
 
-def _unknown_operation(limit: Limit) -> errors.FieldProblem:
+def _unknown_operation(limit: Limit, known: Collection[str]) -> errors.FieldProblem:
+    near = difflib.get_close_matches(limit.operation, sorted(known), n=1, cutoff=0.3)
     return errors.FieldProblem(
         "limit",
-        f"Hạn mức “{limit}” nói về thao tác không có.",
-        f"The limit “{limit}” is about an operation that does not exist.",
+        f"Hạn mức “{limit}” nói về thao tác không có" + (f"; gần nhất là “{near[0]}”." if near else "."),
+        f"The limit “{limit}” is about an operation that does not exist"
+        + (f"; the nearest is “{near[0]}”." if near else "."),
     )

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import limits, rings, rules
 from lienthong.core import clock, errors, storage, tables
@@ -20,10 +20,12 @@ _log = logging.getLogger("lienthong.limits")
 SAVE_EVERY_S = 1.0
 FLIGHT_RETRY_S = 1.0
 _SWEEP_EVERY = 300
+_SAVED_TOGETHER = 500
 _KEEP = timedelta(days=40)
 _NS = 1_000_000_000
 # A named tuple made without its keyword arguments: half the time, and each request makes several.
 _AS_POLICY = tuple.__new__
+_Taken = tuple[str, rings.Count, str, int]  # place, count, period, what is not saved yet
 _Ready = tuple[rules.Plan, list[tuple[rules.Rule, rings.Ring]], list[tuple[rules.Rule, rings.Count]]]
 
 
@@ -155,15 +157,14 @@ class LocalLimiter:
         taken = [one for one in taken if one[3]]
         if self._store is None or not taken:
             return
-        totals = []
+        # In one order everywhere, so that two processes never wait for each other's rows.
+        taken.sort(key=lambda one: (one[0], one[2]))
         async with self._store.transaction() as tx:
-            for place, count, period, unsaved in taken:
-                statement = _addition(self._store, place, period, unsaved, count.ends_at_s)
-                totals.append((await tx.execute(statement)).scalar_one())
-        for (_, count, period, unsaved), total in zip(taken, totals, strict=True):
+            totals = await _add(self._store, tx, taken)
+        for place, count, period, unsaved in taken:
             if count.period == period:
                 # In this order: a process killed between the two counts too much, never too little.
-                count.used = total + count.unsaved - unsaved
+                count.used = totals[place, period] + count.unsaved - unsaved
                 count.unsaved -= unsaved
 
     async def _save_always(self) -> None:
@@ -238,13 +239,30 @@ class LocalLimiter:
         count.used = max(count.used, known)
 
 
-def _addition(store: storage.Storage, place: str, period: str, unsaved: int, ends_at_s: float) -> Any:
-    table = tables.limit_counts
-    ends_at = datetime.fromtimestamp(ends_at_s, UTC)
-    insert = store.insert(table).values(place=place, period=period, used=unsaved, ends_at=ends_at)
-    return insert.on_conflict_do_update(
+async def _add(store: storage.Storage, tx: AsyncConnection, taken: Sequence[_Taken]) -> dict[tuple[str, str], int]:
+    """Add what was used to the counts in the database; gives what they are then."""
+    table, totals = tables.limit_counts, {}
+    insert = store.insert(table)
+    added = insert.on_conflict_do_update(
         index_elements=["place", "period"], set_={"used": table.c.used + insert.excluded.used}
-    ).returning(table.c.used)
+    )
+    columns = sa.tuple_(table.c.place, table.c.period)
+    for start in range(0, len(taken), _SAVED_TOGETHER):
+        some = taken[start : start + _SAVED_TOGETHER]
+        rows = [
+            {"place": place, "period": period, "used": unsaved, "ends_at": _moment(count.ends_at_s)}
+            for place, count, period, unsaved in some
+        ]
+        await tx.execute(added, rows)
+        asked = sa.select(table.c.place, table.c.period, table.c.used)
+        keys = [(place, period) for place, _, period, _ in some]
+        for place, period, used in await tx.execute(asked.where(columns.in_(keys))):
+            totals[place, period] = used
+    return totals
+
+
+def _moment(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)
 
 
 def _standing(ready: _Ready, now_ns: int, now_s: float) -> tuple[limits.Policy, ...]:

@@ -1,4 +1,4 @@
-"""Who a key belongs to, remembered for half a second, so that a revocation holds everywhere within one."""
+"""Who a key belongs to, remembered while no act has changed it, so that a revocation holds within a second."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lienthong.api_keys import bounds, key_records, key_store, keys, limits
+from lienthong.api_keys import bounds, changes, key_records, key_store, keys, limits
 from lienthong.core import crypto, storage
 
-REMEMBERED_S = 0.5
+REMEMBERED_S = changes.REMEMBERED_S
 MOST_UNKNOWN = 10_000
 
 
@@ -26,10 +26,11 @@ class Known:
     addresses: tuple[bounds.Network, ...]
     hours: tuple[bounds.Span, ...]
     read_at_s: float
+    mark: changes.Mark
 
 
 class Lookup:
-    """Finds keys by digest: in memory where asked for just now, else in the database, once for all who wait."""
+    """Finds keys by digest: in memory where no act came since, else in the database, once for all who wait."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Lookup:
         self._store = store
         self._vault = vault
         self._monotonic = monotonic
+        self._changes = changes.Changes(store, monotonic=monotonic)
         self._known: dict[str, Known] = {}
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Known | None]] = {}
@@ -51,15 +53,15 @@ class Lookup:
 
     async def find_digest(self, digest: str) -> Known | None:
         """As `find`, for who holds the digest only: a token names a generation, not its key."""
-        now_s = self._monotonic()
+        mark, now_s = await self._changes.mark(), self._monotonic()
         known = self._known.get(digest)
-        if known is not None and now_s - known.read_at_s < REMEMBERED_S:
+        if known is not None and known.mark == mark and now_s - known.read_at_s < changes.REREAD_S:
             return known
         if now_s - self._unknown.get(digest, float("-inf")) < REMEMBERED_S:
             return None
         asking = self._asking.get(digest)
         if asking is None:
-            asking = asyncio.get_running_loop().create_task(self._read(digest))
+            asking = asyncio.get_running_loop().create_task(self._read(digest, mark))
             self._asking[digest] = asking
             asking.add_done_callback(lambda task: self._answered(digest, task))
         # Shielded: one caller who hangs up must not take the answer from the others.
@@ -77,7 +79,7 @@ class Lookup:
         if not task.cancelled():
             task.exception()  # those who waited were told; where all of them left, nobody needs to be
 
-    async def _read(self, digest: str) -> Known | None:
+    async def _read(self, digest: str, mark: changes.Mark) -> Known | None:
         # The age counts from before the read: a revocation during it is not remembered away.
         asked_at_s = self._monotonic()
         found = await key_store.find(self._store, digest)
@@ -96,6 +98,7 @@ class Lookup:
             bounds.networks(record.addresses),
             bounds.spans(record.hours),
             asked_at_s,
+            mark,
         )
         self._known[digest] = known
         return known

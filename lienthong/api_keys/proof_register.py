@@ -14,10 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lienthong.api_keys import key_store
+from lienthong.api_keys import changes, key_store
 from lienthong.core import clock, crypto, errors, journal, storage, tables
 
-REMEMBERED_S = 0.5
+REMEMBERED_S = changes.REMEMBERED_S
 MOST_REMEMBERED = 10_000
 MOST_PER_KEY = 10
 BY_CERTIFICATE, BY_PUBLIC_KEY = "certificate", "public-key"
@@ -88,36 +88,38 @@ class Holding:
 
 
 class Register:
-    """Reads holdings, and remembers each for half a second, so that a removal holds everywhere within one."""
+    """Reads holdings, and remembers each while no act changed it: a removal holds everywhere within a second."""
 
     def __init__(self, store: storage.Storage, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._monotonic = monotonic
-        self._known: dict[str, tuple[float, Holding]] = {}
+        self._changes = changes.Changes(store, monotonic=monotonic)
+        self._known: dict[str, tuple[float, changes.Mark, Holding]] = {}
         self._reading = asyncio.Lock()
 
     async def of(self, key_id: str) -> Holding:
         """Give what is registered for a key. Raises StorageUnavailable."""
-        found = self._fresh(key_id)
+        mark = await self._changes.mark()
+        found = self._fresh(key_id, mark)
         if found is not None:
             return found
         async with self._reading:
-            found = self._fresh(key_id)
+            found = self._fresh(key_id, mark)
             if found is not None:
                 return found
-            # The age counts from before the read: a removal during it is not remembered away.
+            # Age and mark are from before the read: a removal during it is not remembered away.
             asked_at_s = self._monotonic()
             holding = await read(self._store, key_id)
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
-            self._known[key_id] = (asked_at_s, holding)
+            self._known[key_id] = (asked_at_s, mark, holding)
             return holding
 
-    def _fresh(self, key_id: str) -> Holding | None:
+    def _fresh(self, key_id: str, mark: changes.Mark) -> Holding | None:
         known = self._known.get(key_id)
-        if known is None or self._monotonic() - known[0] >= REMEMBERED_S:
+        if known is None or known[1] != mark or self._monotonic() - known[0] >= changes.REREAD_S:
             return None
-        return known[1]
+        return known[2]
 
 
 async def read(store: storage.Storage, key_id: str) -> Holding:

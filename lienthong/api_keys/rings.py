@@ -187,23 +187,29 @@ class Ring:
 
 
 class Count:
-    """What was used of one calendar period; `unsaved` is not in the database yet."""
+    """What was used of one calendar period; `unsaved` is not in the database yet.
+
+    The period before is kept as well: a clock put back, or forward again, must not give a quota twice.
+    """
 
     __slots__ = ("cells", "ends_at_s", "period", "starts_at_s")
 
     def __init__(self, shelf: Shelf | None = None, place: str = "") -> None:
-        # The period's number, used, unsaved.
-        self.cells: Cells = array("q", bytes(32)) if shelf is None else shelf.open(place, cells=4)
+        # The period's number, used, unsaved; and the same of the one before.
+        self.cells: Cells = array("q", bytes(48)) if shelf is None else shelf.open(place, cells=6)
         self.period = ""
         self.starts_at_s = self.ends_at_s = 0.0
 
     def begin(self, period: str, *, starts_at_s: float, ends_at_s: float) -> None:
-        """Count this period: from zero, unless it is the one that was being counted."""
+        """Count this period: from zero, unless it is one of the two that were being counted."""
         self.period, self.starts_at_s, self.ends_at_s = period, starts_at_s, ends_at_s
-        number = zlib.crc32(period.encode())
-        if self.cells[0] != number:
-            self.cells[1] = self.cells[2] = 0
-            self.cells[0] = number
+        number, cells = zlib.crc32(period.encode()), self.cells
+        if cells[0] == number:
+            return
+        left, again = tuple(cells[:3]), tuple(cells[3:6])
+        _, cells[1], cells[2] = again if again[0] == number else (number, 0, 0)
+        cells[3], cells[4], cells[5] = left
+        cells[0] = number
 
     @property
     def used(self) -> int:

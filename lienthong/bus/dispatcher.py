@@ -46,7 +46,7 @@ async def _keep_timetable(hub: Hub, stop: asyncio.Event) -> None:
     running: set[asyncio.Task[None]] = set()
     while not stop.is_set():
         try:
-            for job in await timetable.take_due(hub.storage, hub.settings.timetable, now=hub.now()):
+            for job in await timetable.take_due(hub.storage, jobs.ours(hub.settings.timetable), now=hub.now()):
                 task = asyncio.create_task(jobs.run(hub, job), name=f"job:{job}")
                 running.add(task)
                 task.add_done_callback(running.discard)

@@ -11,6 +11,7 @@ from lienthong.bus.hub import Hub
 from lienthong.core import errors
 
 _log = logging.getLogger("lienthong.jobs")
+Work = Callable[[Hub], Awaitable[str]]
 
 HANDLERS: delivery.Handlers = {dossier_push.OPERATION: dossier_push.deliver}
 
@@ -25,16 +26,26 @@ async def _review_keys(hub: Hub) -> str:
     return f"seen={report.seen} reminded={report.reminded} expired={report.expired} lapsed={report.lapsed}"
 
 
-JOBS: Mapping[str, Callable[[Hub], Awaitable[str]]] = {
+JOBS: Mapping[str, Work] = {
     "procedure_sync": _sync_procedures,
     "keys_review": _review_keys,
 }
 
 
+def ours(timetable: Mapping[str, str]) -> dict[str, str]:
+    """Give the part of a timetable that is work of the bus; the record has a job of its own, above it."""
+    return {job: expression for job, expression in timetable.items() if job in JOBS}
+
+
 async def run(hub: Hub, job: str) -> None:
-    """Run one job of the timetable to its end and note how it ended; a failure is logged, never raised."""
+    """Run one job of the timetable as `carry_out` does."""
+    await carry_out(hub, job, JOBS[job])
+
+
+async def carry_out(hub: Hub, job: str, work: Work) -> None:
+    """Do the work of a job to its end and note how it ended; a failure is logged, never raised."""
     try:
-        outcome = await JOBS[job](hub)
+        outcome = await work(hub)
     except errors.HubError as exc:
         outcome = f"{exc.code}: {exc}"
         _log.error("a job of the timetable failed", extra={"job": job, "code": exc.code})

@@ -11,6 +11,8 @@ from cronsim import CronSim, CronSimError
 from lienthong.core import clock, errors, storage, tables
 
 _t = tables.timetable_runs
+# The one job that is no work of the bus: the processes that hold the record start it (monitoring/housekeeping).
+RECORD_UPKEEP = "record_upkeep"
 # A job that was due while nobody was running is started once when the hub comes back, if it is not older.
 LATEST_CATCH_UP = timedelta(hours=12)
 

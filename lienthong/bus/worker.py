@@ -134,7 +134,7 @@ async def _look(hub: hubs.Hub) -> tuple[list[str], list[str]]:
     for target in await outbox.targets_with_work(hub.storage, now=now):
         if await leases.holder(hub.storage, f"drive:{target}", now=now) is None:
             drives.append(target)
-    return drives, await timetable.take_due(hub.storage, hub.settings.timetable, now=now)
+    return drives, await timetable.take_due(hub.storage, jobs.ours(hub.settings.timetable), now=now)
 
 
 def _job_task(job: str) -> None:

@@ -20,8 +20,8 @@ from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import book, figures, tls
-from lienthong.core import errors, ingest, logs, migrations, settings
-from lienthong.monitoring import seals
+from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
+from lienthong.monitoring import housekeeping, seals, stamps
 
 _log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
@@ -35,21 +35,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(chosen: settings.Settings, *, gateway_only: bool = False, ready: Ready | None = None) -> None:
+def run(
+    chosen: settings.Settings,
+    *,
+    gateway_only: bool = False,
+    ready: Ready | None = None,
+    now: clock.Clock = clock.now,
+) -> None:
     """Run until SIGINT or SIGTERM; requests and calls in flight are let to end.
 
     `ready` is called once the gateway answers. Raises Misconfigured where the start must not go on.
     """
     logs.start(chosen.logs.level, chosen.logs.form)
-    uvloop.run(_run(chosen, gateway_only=gateway_only, ready=ready))
+    uvloop.run(_run(chosen, gateway_only=gateway_only, ready=ready, now=now))
 
 
-async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | None) -> None:
+async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | None, now: clock.Clock) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with hubs.opened(chosen) as hub:
+    async with hubs.opened(chosen, now=now) as hub:
         await _prepare(hub)
         # What was loaded to start stays for ever: the collector need not look at it again and again.
         gc.collect()
@@ -67,7 +73,10 @@ async def _prepare(hub: hubs.Hub) -> None:
         await migrations.upgrade(hub.storage)
     else:
         await migrations.must_be_current(hub.storage)
-    timetable.check(hub.settings.timetable, known=frozenset(jobs.JOBS), now=hub.now())
+        await partitions.make_ahead(hub.storage, now=hub.now())
+    known = frozenset({*jobs.JOBS, housekeeping.JOB})
+    timetable.check(hub.settings.timetable, known=known, now=hub.now())
+    stamps.authority(hub.settings.seals)  # whose certificates must be readable
     for target in hub.settings.dossiers.targets:
         if target not in hub.systems:
             # The catalogue can be served all the same; a report is refused in words until the system is enabled.
@@ -76,17 +85,25 @@ async def _prepare(hub: hubs.Hub) -> None:
 
 @asynccontextmanager
 async def _record_kept(hub: hubs.Hub) -> AsyncIterator[None]:
-    """Bring the access record from the spool to the hot store, and seal it, as long as the door is open.
+    """Bring the access record from the spool to the hot store, seal it, and keep it tidy while the door is open.
 
-    Lock files in HOME let one process of several do each.
+    Lock files in HOME let one process of several do each; the timetable lets one begin the night's work.
     """
     chosen, closing = hub.settings, asyncio.Event()
     tasks = [
         asyncio.create_task(ingest.Ingest(chosen.home / book.FOLDER, hub.storage).run(closing), name="ingest"),
         asyncio.create_task(
-            seals.run(chosen.home, hub.storage, closing, chosen=chosen.seals, agency=chosen.agency.code),
+            seals.run(
+                chosen.home,
+                hub.storage,
+                closing,
+                chosen=chosen.seals,
+                agency=chosen.agency.code,
+                now=hub.now,
+            ),
             name="seals",
         ),
+        asyncio.create_task(housekeeping.run(hub, closing), name="housekeeping"),
     ]
     try:
         yield

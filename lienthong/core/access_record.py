@@ -30,8 +30,10 @@ class Attempt(NamedTuple):
 class Record(NamedTuple):
     """What is kept of one exchange across the border.
 
-    `route` is a template, never the raw path; `rule` is what decided (a limit, a grant, why a key was rejected);
-    `subject` is a keyed digest of a person's number, never the number. `node` and `number` are given by the spool.
+    `route` is a template, never the raw path. `rule` is what decided: a limit, a grant, why a key was rejected; of
+    a call that was let in, what it proved beside its key (`proof:certificate+signature`). `official` is named by
+    the caller; at the door `lgsp` nobody has checked the name. `subject` is a keyed digest of a person's number,
+    never the number. `node` and `number` are given by the spool, or by the journal to a call that the hub made.
     """
 
     at: datetime

@@ -227,6 +227,11 @@ def read_certificate(encoded: bytes) -> Certificate:
     )
 
 
+def read_authorities(pem: bytes) -> list[x509.Certificate]:
+    """Read the certificates of those who are believed, one after the other in PEM. Raises ValueError."""
+    return x509.load_pem_x509_certificates(pem)
+
+
 # ------------------------------------------------------------------------------- seals (monitoring/checkpoints)
 
 
@@ -255,3 +260,44 @@ def is_signed(message: bytes, signature: bytes, *, public: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+# ------------------------------------------------------------------------ trust anchors (core/paper_signatures)
+
+
+def read_certificates(encoded: bytes) -> tuple[bytes, ...]:
+    """Read one certificate in DER, or one and more in PEM; gives DER. Raises ValueError where there is none."""
+    try:
+        if encoded.lstrip().startswith(b"-----BEGIN"):
+            found = x509.load_pem_x509_certificates(encoded)
+        else:
+            found = [x509.load_der_x509_certificate(encoded)]
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a certificate in PEM or DER") from None
+    return tuple(it.public_bytes(serialization.Encoding.DER) for it in found)
+
+
+def read_revocation_list(encoded: bytes) -> bytes:
+    """Read a list of revoked certificates, in PEM or DER; gives DER. Raises ValueError where it is none."""
+    try:
+        is_pem = encoded.lstrip().startswith(b"-----BEGIN")
+        found = x509.load_pem_x509_crl(encoded) if is_pem else x509.load_der_x509_crl(encoded)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a revocation list in PEM or DER") from None
+    return found.public_bytes(serialization.Encoding.DER)
+
+
+def revoked_at(revocation_list: bytes, *, serial: int, issuer: bytes) -> datetime | None:
+    """Say since when a certificate of this issuer (DER) is revoked by a list; None also where the list is another's.
+
+    A list that is overdue still counts for what it names.
+    """
+    try:
+        found = x509.load_der_x509_crl(revocation_list)
+        key = x509.load_der_x509_certificate(issuer).public_key()
+        if not found.is_signature_valid(key):  # type: ignore[arg-type]  # a TypeError for other keys, below
+            return None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    entry = found.get_revoked_certificate_by_serial_number(serial)
+    return None if entry is None else entry.revocation_date_utc

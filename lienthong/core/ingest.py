@@ -19,7 +19,7 @@ from lienthong.core import access_record, bulk, errors, spool_reading, storage, 
 _log = logging.getLogger("lienthong.spool")
 FOLLOWER = "store"
 BATCH = 2_000
-POLL_S = 0.05
+POLL_S = 0.2  # each step is a transaction, which waits for the disk: few large ones cost less than many small ones
 
 
 class Ingest:
@@ -30,10 +30,14 @@ class Ingest:
         self._readers: dict[Path, spool_reading.Reader] = {}
 
     async def step(self) -> int:
-        """Bring over what is there; gives how many. Raises StorageUnavailable where the database is away."""
+        """Bring over what is there; gives how many.
+
+        Raises StorageUnavailable where the database is away, or the disk takes no note of what it has.
+        """
         moved = 0
-        for folder in spool_reading.nodes(self._root):
-            moved += await self._node(folder)
+        async with storage.named_failures():
+            for folder in spool_reading.nodes(self._root):
+                moved += await self._node(folder)
         return moved
 
     async def run(self, closing: asyncio.Event) -> None:
@@ -69,11 +73,11 @@ class Ingest:
             rows = [access_record.to_row(data) for _, data in entries]
             async with self._store.transaction() as tx:
                 await bulk.insert(self._store, tx, tables.exchanges, rows, keep_old=True)
+            spool_reading.save_position(folder, FOLLOWER, entries[-1][0])
         except BaseException:
-            # Read again from where the hot store is: nothing of this batch is in it.
+            # Read again from where the hot store is known to be; what is in it already is left as it is.
             self._readers[folder] = spool_reading.Reader(folder, after=before)
             raise
-        spool_reading.save_position(folder, FOLLOWER, entries[-1][0])
         return len(entries)
 
 

@@ -1,7 +1,7 @@
 """The book: a row for every exchange across the border, in or out, refused or served.
 
-First form: rows are gathered for some milliseconds and written together. Nothing below `monitoring` knows
-that anybody reads it.
+Calls that the hub makes come here: gathered for some milliseconds, numbered and written together, then sealed
+with the calls that came in by the spool. Nothing below `monitoring` knows that anybody reads it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import bulk, errors, storage, tables
 
 _log = logging.getLogger("lienthong.journal")
+# How the nodes begin that rows are numbered under: one for each process, and none of the spool's begins so.
+NODE = "out-"
 FLUSH_S = 0.05
 FLUSH_ROWS = 500
 MOST_WAITING = 50_000
@@ -71,10 +75,15 @@ about: ContextVar[About | None] = ContextVar("about", default=None)
 
 
 class Journal:
-    """Takes exchanges without making the caller wait, and writes them in batches."""
+    """Takes exchanges without making the caller wait, and writes them in batches.
+
+    Rows get a node and a number without gaps as those of the spool do, in the order in which they are committed.
+    """
 
     def __init__(self, store: storage.Storage) -> None:
         self._store = store
+        self.node = f"{NODE}{secrets.token_hex(8)}"
+        self._number = 0
         self._waiting: list[Exchange] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -101,10 +110,14 @@ class Journal:
     async def _write_first(self, count: int) -> None:
         """Write the oldest rows and only then strike them off; one that the database refuses costs itself only."""
         rows = self._waiting[:count]
-        values = [{name: getattr(row, name) for name in _COLUMNS} for row in rows]
+        values = [
+            {**{name: getattr(row, name) for name in _COLUMNS}, "node": self.node, "number_in_node": number}
+            for number, row in enumerate(rows, self._number + 1)
+        ]
         try:
             async with self._store.transaction() as tx:
-                await bulk.insert(self._store, tx, tables.exchanges, values)
+                # Where a commit was answered by silence, the rows may be there already.
+                await bulk.insert(self._store, tx, tables.exchanges, values, keep_old=True)
         except StatementError as exc:
             if len(rows) > 1:
                 for _ in rows:
@@ -113,6 +126,7 @@ class Journal:
             self.lost += 1
             facts = {"request_id": rows[0].request_id, "why": type(exc).__name__}
             _log.error("the database refuses a row of the journal; it is lost", extra=facts)
+        self._number += len(rows)
         del self._waiting[: len(rows)]
 
     async def _flush_soon(self) -> None:
@@ -127,6 +141,16 @@ class Journal:
             except errors.StorageUnavailable:
                 pause_s = min(pause_s * 2, 5.0)
                 _log.warning("the journal cannot be written; rows wait", extra={"waiting": len(self._waiting)})
+
+
+async def nodes(conn: AsyncConnection) -> list[str]:
+    """Name the processes whose outgoing calls are in the hot store, stepping through the index."""
+    column, found, last = tables.exchanges.c.node, list[str](), ""
+    while (name := (await conn.execute(sa.select(sa.func.min(column)).where(column > last))).scalar()) is not None:
+        # What begins so is told apart here: the database may sort hyphens by rules of its own.
+        found += [name] if name.startswith(NODE) else []
+        last = name
+    return found
 
 
 async def write_act(

@@ -25,11 +25,11 @@ PREFIX = "LIENTHONG_"
 # Read by others before or beside the settings: the file itself, and where the tests find real data.
 _NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
 # Settings that are files themselves: TLS reads them by name, so `_FILE` does not mean "the value lies in there".
-_FILES = frozenset({"ca_file", "certificate_file", "private_key_file", "client_ca_file"})
+_FILES = frozenset({"ca_file", "certificate_file", "private_key_file", "client_ca_file", "stamp_ca_file"})
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
 
-_TIMETABLE = {"procedure_sync": "15 1 * * *", "keys_review": "30 6 * * *"}
+_TIMETABLE = {"procedure_sync": "15 1 * * *", "record_upkeep": "45 2 * * *", "keys_review": "30 6 * * *"}
 
 
 class Section(BaseModel):
@@ -254,11 +254,30 @@ class Spool(Section):
 class Seals(Section):
     """Sealing of the access record, and who countersigns it."""
 
-    every_s: float = Field(10.0, gt=0, le=60, description="so often what is new is sealed by a signed checkpoint")
+    every_s: float = Field(
+        10.0,
+        gt=0,
+        le=50,
+        description="so often what is new is sealed; a checkpoint comes every minute in any case",
+    )
     witness_folder: str = Field("", description="a share on another machine, shown every checkpoint")
     witness_command: str = Field("", description="a command that gets each checkpoint as its input: mail, syslog")
     witness_url: str = Field("", description="a witness that speaks C2SP tlog-witness")
     witness_key: str = Field("", description="the witness's public key, as name+id+key; its signatures are kept")
+    stamp_url: str = Field(
+        "", description="a time stamp authority (RFC 3161) that stamps checkpoints; empty: none"
+    )
+    stamp_ca_file: Path | None = Field(None, description="the certificates by which its stamps are believed, PEM")
+    stamp_every_s: float = Field(
+        3600.0, ge=60, description="so often a checkpoint is stamped, and on each new day"
+    )
+
+    @model_validator(mode="after")
+    def _whole_stamp(self) -> Seals:
+        """Refuse stamps that nobody could check."""
+        if bool(self.stamp_url) != (self.stamp_ca_file is not None):
+            raise ValueError("stamp_url and stamp_ca_file go together")
+        return self
 
 
 class Logs(Section):

@@ -5,22 +5,21 @@ Append-only segment files in one folder for each node; numbers without gaps; the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from lienthong.core import access_record, errors, spool_reading
+from lienthong.core import access_record, errors, spool_reading, spool_sync
 
 _log = logging.getLogger("lienthong.spool")
 
-SYNC_S = 0.05  # a record is on the disk at most this long after it was written
 SEGMENT_BYTES = 32 * 1024 * 1024
 MOST_HELD = 20_000
 _DAY_US = 86_400_000_000
@@ -45,16 +44,19 @@ class Spool:
         self._held: deque[access_record.Record] = deque()
         self._failing_since: float | None = None
         self._day_ends_us = 0
-        self.lost = 0
         self._lock = threading.Lock()
         try:
             self.node, self.folder, self._slot = _take_slot(root, role)
-            self.written = spool_reading.recover(self.folder)
-            self._open_segment(self.written + 1)
-            sync_folder(self.folder)
+            with _given_back(self._slot):
+                self.written = spool_reading.recover(self.folder)
+                self._open_segment(self.written + 1)
+                spool_reading.sync_folder(self.folder)
         except OSError as exc:
-            raise _unwritable(exc) from exc
-        self._syncer = _Syncer(self.folder, self._handle, self.written)
+            raise spool_sync.unwritable(exc) from exc
+        self._is_torn = self._is_suspect = False
+        self._syncer = spool_sync.Syncer(
+            self.folder, self._handle, written=self.written, on_failure=self._suspect, on_repair=self._go_on
+        )
 
     def append(self, record: access_record.Record) -> int:
         """Write one record and give its number; the record outlives the process once this returns.
@@ -66,21 +68,28 @@ class Spool:
             return self._write(record)
 
     def take(self, record: access_record.Record) -> bool:
-        """Write one record, or keep it in memory until there is room again; says whether it may be answered.
+        """Write one record, or for the grace keep it in memory until there is room again; says whether it did.
 
-        False once nothing could be written for the grace: from then on only refusals should be answered. A held
-        record is written before any later one; a process killed meanwhile loses those that it holds.
+        False once nothing could be written for the grace: from then on only refusals should be answered.
         """
+        return self._take(record, always=False)
+
+    def hold(self, record: access_record.Record) -> bool:
+        """Write the record of a refusal, or keep it in memory also after the grace; false where that is full.
+
+        A held record is written before any later one; a process killed meanwhile loses those that it holds.
+        """
+        return self._take(record, always=True)
+
+    def _take(self, record: access_record.Record, *, always: bool) -> bool:
         with self._lock:
             try:
                 self._write_held()
                 self._write(record)
             except errors.StorageUnavailable:
-                if len(self._held) >= MOST_HELD:
-                    self.lost += 1
+                if len(self._held) >= MOST_HELD or not (always or self._within_grace()):
                     return False
                 self._held.append(record)
-                return self._within_grace()
         return True
 
     def may_serve(self, *, personal: bool) -> bool:
@@ -109,9 +118,9 @@ class Spool:
                 self._write_held()
             if self._held:
                 _log.error("records could not be written; they are lost", extra={"lost": len(self._held)})
-            self._syncer.stop()
-            os.close(self._handle)
-            os.close(self._slot)
+        self._syncer.stop()  # its thread may be waiting for the lock
+        os.close(self._handle)
+        os.close(self._slot)
 
     def _write_held(self) -> None:
         while self._held:
@@ -124,22 +133,47 @@ class Spool:
         entry = spool_reading.entry(number, data)
         at_us = access_record.micros(record.at)
         try:
+            if self._is_suspect:
+                raise OSError(errno.EIO, "the disk does not keep what is written")
             if self._size + len(entry) > self._segment_bytes or at_us >= self._day_ends_us:
                 self._rotate(number, at_us)
-            done = os.write(self._handle, entry)
-            if done != len(entry):
-                os.ftruncate(self._handle, self._size)
-                raise OSError(28, "no room for the whole record")
+            self._write_whole(entry)
         except OSError as exc:
             self._fails(exc)
-            raise _unwritable(exc) from exc
-        self._size += done
+            raise spool_sync.unwritable(exc) from exc
+        self._size += len(entry)
         self.written = number
         if self._failing_since is not None:
             _log.warning("the spool can be written again", extra={"node": self.node})
             self._failing_since = None
-        self._syncer.written(number)
+        self._syncer.written(number, entry)
         return number
+
+    def _write_whole(self, entry: bytes) -> None:
+        """Write all of an entry or nothing: behind half of one, nobody could read on."""
+        if self._is_torn:
+            os.ftruncate(self._handle, self._size)
+            self._is_torn = False
+        done = os.write(self._handle, entry)
+        if done != len(entry):
+            self._is_torn = True
+            os.ftruncate(self._handle, self._size)
+            self._is_torn = False
+            raise OSError(errno.ENOSPC, "no room for the whole record")
+
+    def _suspect(self, exc: OSError) -> None:
+        """Write no more, the disk may have lost what it has; from the syncer's thread."""
+        with self._lock:
+            self._is_suspect = True
+            self._fails(exc)
+
+    def _go_on(self, handle: int, size: int) -> None:
+        """Go on in the file that holds again what the disk may have lost; from the syncer's thread."""
+        with self._lock:
+            self._handle, self._size = handle, size
+            self._is_suspect = self._is_torn = False
+            self._failing_since = None
+            _log.warning("the spool can be written again", extra={"node": self.node})
 
     def _rotate(self, number: int, at_us: int) -> None:
         """Begin a new segment when one is full or the day is over; a clock stepped back begins none."""
@@ -163,94 +197,6 @@ class Spool:
         return self._failing_since is not None and time.monotonic() - self._failing_since < self._grace_s
 
 
-class _Syncer:
-    """Waits for the disk in a thread of its own, for all records written since the last time together."""
-
-    def __init__(self, folder: Path, handle: int, written: int) -> None:
-        self._folder = folder
-        self._handle = handle
-        self._old: list[int] = []
-        self._written = self._synced = written
-        self._dirty, self._urgent = threading.Event(), threading.Event()
-        self._ending = False
-        self._waiting: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="spool-sync", daemon=True)
-        self._thread.start()
-
-    def written(self, number: int) -> None:
-        self._written = number
-        if not self._dirty.is_set():
-            self._dirty.set()
-
-    def follow(self, handle: int) -> None:
-        """Go on with a new segment; the old one is waited for once more and closed."""
-        with self._lock:
-            self._old.append(self._handle)
-            self._handle = handle
-
-    async def durable(self, number: int) -> None:
-        if number <= self._synced:
-            return
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            self._waiting.append((number, loop, future))
-        self._urgent.set()
-        self._dirty.set()
-        await future
-
-    def stop(self) -> None:
-        self._ending = True
-        self._urgent.set()
-        self._dirty.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending:
-            self._dirty.wait()
-            self._urgent.wait(SYNC_S * 0.8)
-            self._dirty.clear()
-            self._urgent.clear()
-            self._sync()
-        self._sync()
-
-    def _sync(self) -> None:
-        reached, failure = self._written, None
-        with self._lock:
-            old, self._old = self._old, []
-            handle = self._handle
-        try:
-            for each in (*old, handle):
-                os.fdatasync(each)
-            if old:
-                sync_folder(self._folder)
-            self._synced = reached
-        except OSError as exc:
-            failure = _unwritable(exc)
-            _log.error("the disk refuses to keep the spool", extra={"why": exc.strerror})
-        for each in old:
-            os.close(each)
-        self._tell(reached, failure)
-
-    def _tell(self, reached: int, failure: errors.StorageUnavailable | None) -> None:
-        with self._lock:
-            ready = [waiting for waiting in self._waiting if waiting[0] <= reached]
-            self._waiting = [waiting for waiting in self._waiting if waiting[0] > reached]
-        for _, loop, future in ready:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, failure)
-
-
-def _settle(future: asyncio.Future[None], failure: Exception | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
-
-
 def _take_slot(root: Path, role: str) -> tuple[str, Path, int]:
     """Take the lowest place of this role that no living process holds; the lock ends with the process."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -267,7 +213,19 @@ def _take_slot(root: Path, role: str) -> tuple[str, Path, int]:
             os.close(handle)
             number += 1
             continue
+        with _given_back(handle):
+            spool_reading.sync_folder(root)
         return node, folder, handle
+
+
+@contextlib.contextmanager
+def _given_back(slot: int) -> Iterator[None]:
+    """Give a place back where it cannot be used after all: the next try must not need another one."""
+    try:
+        yield
+    except BaseException:
+        os.close(slot)
+        raise
 
 
 def _place_name(root: Path) -> str:
@@ -275,26 +233,11 @@ def _place_name(root: Path) -> str:
     path = root / "place"
     while not path.exists():
         draft = root / f"place.{os.getpid()}"
-        draft.write_text(os.urandom(3).hex())
+        with draft.open("w") as file:
+            file.write(os.urandom(3).hex())
+            file.flush()
+            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
     return path.read_text().strip()
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names of files in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unwritable(exc: OSError) -> errors.StorageUnavailable:
-    facts: dict[str, Any] = {"reason": exc.strerror or type(exc).__name__}
-    return errors.StorageUnavailable(
-        "the access record cannot be written: is the disk of LIENTHONG_HOME full?",
-        detail_vi="Không ghi được sổ truy cập: kiểm tra dung lượng đĩa của LIENTHONG_HOME.",
-        **facts,
-    )

@@ -11,7 +11,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lienthong.core import errors
@@ -65,6 +65,7 @@ def recover(folder: Path) -> int:
     What a power cut left half written at the end is cut off, kept beside the segment, and said. A number that a
     follower has passed is never used again, also where the segment that held it is damaged or gone.
     """
+    _put_again(folder)
     found = segments(folder)
     last = 0
     if found:
@@ -90,9 +91,60 @@ def recover(folder: Path) -> int:
 def _cut(path: Path, data: bytes, end: int, last: int) -> None:
     torn = path.with_name(f"{path.stem}.{last + 1}.torn")
     torn.write_bytes(data[end:])
-    os.truncate(path, end)
+    _truncate(path, end)
     facts = {"node": path.parent.name, "after": last, "bytes": len(data) - end}
     _log.warning("the end of the spool was torn and has been cut; no record before it is lost", extra=facts)
+
+
+def write_again(folder: Path, first: int, entries: Sequence[bytes]) -> int:
+    """Write entries, from this number on, once more into a new segment in place of all that holds them; waits.
+
+    Gives the open file. Killed at any point, `recover` finds either the old files whole or the new one.
+    """
+    draft = folder / f"{first:020d}.new"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        rest = b"".join(entries)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fdatasync(handle)
+        os.replace(draft, draft.with_suffix(".again"))
+        sync_folder(folder)
+        _put_again(folder)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _put_again(folder: Path) -> None:
+    """Put what was written again in its place, and take the same records out of the files before and after it."""
+    for again in sorted(folder.glob("*.again")):
+        first = int(again.stem)
+        for begins, path in reversed(segments(folder)):
+            if begins > first:
+                path.unlink()
+            elif begins < first:
+                ends = [stop for number, _, stop in parse(path.read_bytes(), begins) if number < first]
+                _truncate(path, ends[-1] if ends else 0)
+                break
+        os.replace(again, folder / segment_name(first))
+        sync_folder(folder)
+
+
+def _truncate(path: Path, size: int) -> None:
+    os.truncate(path, size)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of files in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def followers(folder: Path) -> list[str]:
@@ -179,6 +231,9 @@ class Reader:
             with self._segment.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read(most_bytes)
+                if data:
+                    # Nobody may have what a power cut could still take from here: its number would be used again.
+                    os.fdatasync(file.fileno())
         except FileNotFoundError:
             self._segment = None
             return []

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from lienthong.core import clock
+from lienthong.core import clock, partitions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -211,6 +211,14 @@ exchanges = sa.Table(
     sqlite_autoincrement=True,
     comment="The journal (sổ nhật ký): a row for every request and every outgoing call; `detail` is sealed",
 )
+
+
+@sa.event.listens_for(exchanges, "after_create")
+def _divide(_table: sa.Table, connection: sa.Connection, **_facts: Any) -> None:
+    """On PostgreSQL the record is divided by day, which a description of columns cannot say."""
+    if connection.dialect.name == "postgresql":
+        partitions.divide(connection)
+
 
 leases = sa.Table(
     "leases",

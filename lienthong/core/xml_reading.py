@@ -40,11 +40,13 @@ def parse(
     most_bytes: int = MOST_BYTES,
     most_depth: int = MOST_DEPTH,
     most_attributes: int = MOST_ATTRIBUTES,
+    as_written: bool = False,
 ) -> Element:
     """Read a document and give its root. Raises XmlRefused.
 
     Encodings: UTF-8 (with or without its mark) and UTF-16 with its mark; any other is refused. Comments and
-    processing instructions are left out, so that nothing hides between the letters of a text.
+    processing instructions are left out, so that nothing hides between the letters of a text; `as_written` keeps
+    them, for signatures that are made over them.
     """
     if len(raw) > most_bytes:
         raise XmlRefused("too_large")
@@ -61,8 +63,8 @@ def parse(
         dtd_validation=False,
         attribute_defaults=False,
         huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
+        remove_comments=not as_written,
+        remove_pis=not as_written,
         strip_cdata=True,
         collect_ids=False,
     )

@@ -11,6 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lienthong.core import errors
 
+try:  # ten times as quick, and read at every start of every process; not on every machine
+    from yaml import CSafeLoader as _Loader
+except ImportError:
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
 
 class Part(BaseModel):
     """What all parts of a mapping file share: they cannot be changed, and an unknown word is refused."""
@@ -132,7 +137,7 @@ class MappingSpec(Part):
     examples: tuple[Example, ...] = ()
 
 
-class _Lines(yaml.SafeLoader):
+class _Lines(_Loader):
     """Reads YAML, remembers the line of each entry under `fields`, and refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

@@ -186,9 +186,14 @@ class Archive:
         What stands in a file is taken as it stands, altered or not; StorageUnavailable where it cannot be read.
         """
         for part in self.parts(since=day, until=day):
+            strays = 0
             for row in self.records(part):
+                strays += kind_of(row) != part.kind
                 if row["node"] is not None:
                     yield _leaf(leaf, row)
+            if strays:
+                # Searches pass over the files of other kinds: who looked at a person would not be found there.
+                raise _broken(self.file(part), "records of another kind stand in it", "có bản ghi khác loại")
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -7,6 +7,7 @@ A folder for each log: `leaves.jsonl` (the exact bytes, a record a line), `rows.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from lienthong.monitoring import (
     log_check,
     log_files,
     merkle,
+    retired,
     seals,
+    stamps,
     verification,
     witnesses,
 )
@@ -53,8 +56,9 @@ async def export(
 ) -> list[Exported]:
     """Write everything that was recorded from `since` until before `until` into a new folder.
 
-    What is exported has no holes: between the first and the last record of that time, all that were sealed. Raises
-    Conflict where the folder is not empty, and StorageUnavailable where a record is not as it was sealed.
+    What is exported has no holes: between the first and the last record of that time, all that were sealed; and it
+    reaches to the checkpoints around that time, so that nothing can be left out at its ends. Raises Conflict where
+    the folder is not empty, and StorageUnavailable where a record is not as it was sealed.
     """
     await asyncio.to_thread(_make_empty, out)
     public = seals.signer(home).public
@@ -65,11 +69,12 @@ async def export(
         if report.findings:
             raise log_files.not_sound(report.findings[0].where)
         if log is None:
-            continue
-        found = await _chosen(log, store, since, until, days)
-        done.append(await asyncio.to_thread(_write, log, found, out / name, home))
-    if not done:
-        raise errors.NotFound("nothing has been sealed yet", detail_vi="Chưa có gì được niêm phong.")
+            raise errors.NotFound(
+                f"nothing of {name} has been sealed yet; run `lienthong journal seal`",
+                detail_vi=f"Sổ {name} chưa có gì được niêm phong; hãy chạy `lienthong journal seal`.",
+            )
+        chosen = await _chosen(log, store, since, until, days)
+        done.append(await asyncio.to_thread(_write, log, chosen, out / name, home))
     return done
 
 
@@ -79,34 +84,62 @@ def _make_empty(out: Path) -> None:
         raise errors.Conflict(f"the folder {out.name} is not empty", detail_vi=f"Thư mục {out.name} không trống.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What goes into an export of one log: the leaves from `first` until before `end` that are still there."""
+
+    since: datetime
+    until: datetime
+    first: int
+    end: int
+    leaves: dict[int, bytes]
+
+
 async def _chosen(
     log: log_check.Log,
     store: storage.Storage,
     since: datetime,
     until: datetime,
     days: verification.DayRows | None,
-) -> dict[int, bytes]:
+) -> _Chosen:
     """Give the leaves of the period by their place in the log, and all that lie between them."""
+    until = min(until, log.last.at)  # what is later than the last checkpoint, nobody can vouch for
+    stated = [checkpoints.parse(checkpoints.parts(note)[0]) for note in log.notes]
+    low, high = _reach(stated, since, until)
     wanted = [run for run in log.order.runs if _day(since) <= run.day <= _day(until)]
-    if not wanted:
-        return {}
     # Between the first and the last leaf of the period may stand some of a neighbouring day: a clock put back.
-    low, high = wanted[0].start, wanted[-1].start + wanted[-1].count
-    span = {run.day for run in log.order.runs if run.start < high and run.start + run.count > low}
+    start = min([low, *(run.start for run in wanted)])
+    stop = max([high, *(run.start + run.count for run in wanted)])
+    span = {run.day for run in log.order.runs if run.start < stop and run.start + run.count > start}
     found: dict[int, bytes] = {}
     inside: list[int] = []
     async for at_us, index, data in _sealed_leaves(log, store, span, days):
         found[index] = data
         if access_record.micros(since) <= at_us < access_record.micros(until):
             inside.append(index)
-    if not inside:
-        return {}
-    first, last = min(inside), max(inside)
-    gone = [index for index in range(first, last + 1) if index not in found]
-    unexplained = [index for index in gone if not log.retired.has(index)]
-    if unexplained:
-        raise log_files.not_sound(f"{log.order.name(unexplained[0])} was removed")
-    return {index: found[index] for index in range(first, last + 1) if index in found}
+    first, end = min([low, *inside]), max([high, *(index + 1 for index in inside)])
+    gone = [index for index in range(first, end) if index not in found and not log.retired.has(index)]
+    if gone:
+        raise log_files.not_sound(f"{log.order.name(gone[0])} was removed")
+    leaves = {index: found[index] for index in range(first, end) if index in found}
+    return _Chosen(since, until, first, end, leaves)
+
+
+def _reach(stated: Sequence[checkpoints.Checkpoint], since: datetime, until: datetime) -> tuple[int, int]:
+    """Say how far an export of a period must reach: a record is sealed after it was made, so none lies beyond.
+
+    From the size of the last checkpoint before the period to that of the first one at its end or after it.
+    """
+    low, high = 0, stated[-1].size if stated else 0
+    for one in stated:
+        if one.at > since:
+            break
+        low = one.size
+    for one in reversed(stated):
+        if one.at < until:
+            break
+        high = one.size
+    return low, max(low, high)
 
 
 async def _sealed_leaves(
@@ -118,6 +151,8 @@ async def _sealed_leaves(
                 index = log.order.index_of(seals.ADMIN, row["number"])
                 if index is not None:
                     yield access_record.micros(row["at"]), index, _checked(log, index, seals.act_bytes(row))
+        return
+    if not span:
         return
     begun = datetime.fromisoformat(min(span)).date()
     async for row in verification.hot_rows(store, since=begun):
@@ -144,9 +179,9 @@ def _checked(log: log_check.Log, index: int, data: bytes) -> bytes:
     return data
 
 
-def _write(log: log_check.Log, found: dict[int, bytes], folder: Path, home: Path) -> Exported:
+def _write(log: log_check.Log, chosen: _Chosen, folder: Path, home: Path) -> Exported:
     folder.mkdir()
-    first, end = (min(found), max(found) + 1) if found else (0, 0)
+    found, first, end = chosen.leaves, chosen.first, chosen.end
     size = log.last.size
     held = sorted(found)
     outside = _outside(held, size)
@@ -160,6 +195,8 @@ def _write(log: log_check.Log, found: dict[int, bytes], folder: Path, home: Path
     proof = {
         "format": FORMAT,
         "origin": log.verifier.name,
+        "since": chosen.since.isoformat(),
+        "until": chosen.until.isoformat(),
         "size": size,
         "first": first,
         "count": end - first,
@@ -171,6 +208,7 @@ def _write(log: log_check.Log, found: dict[int, bytes], folder: Path, home: Path
     (folder / "checkpoints.jsonl").write_bytes(b"".join(orjson.dumps(note) + b"\n" for note in log.notes))
     (folder / "verifier").write_text(log.verifier.text + "\n")
     witnesses.copy_cosignatures(home / "seals" / log.name, folder)
+    stamps.copy_stamps(home / "seals" / log.name, folder)
     if proof["missing"]:
         shutil.copytree(home / "seals" / log.name / "retired", folder / "retired")
     return Exported(log.name, first, len(found), size)
@@ -202,10 +240,12 @@ def _day(at: datetime) -> str:
 def check(folder: Path, *, key: str | None = None) -> log_check.Report:
     """Check an export; `key` is the hub's public key as it was handed out, where one is at hand."""
     report = log_check.Report()
-    logs = [name for name in (seals.ACCESS, seals.ADMIN) if (folder / name).is_dir()]
-    if not logs:
-        report.find(folder.name, vi="Không phải là thư mục xuất.", en="This is no export.")
-    for name in logs:
+    if not key:
+        report.notes.append("chưa đối chiếu khoá / KEY NOT COMPARED: --key")
+    for name in (seals.ACCESS, seals.ADMIN):
+        if not (folder / name).is_dir():
+            report.find(f"{folder.name}/{name}", vi="Bản xuất thiếu sổ này.", en="The export lacks this log.")
+            continue
         try:
             _check_log(folder / name, key, report)
         except _Broken as exc:
@@ -227,21 +267,26 @@ def _check_log(folder: Path, key: str | None, report: log_check.Report) -> None:
     who = checkpoints.verifier((folder / "verifier").read_text(encoding="utf-8"))
     if key and checkpoints.verifier(key).public != who.public:
         raise _Broken("verifier: it is not the key that was handed out")
+    if not who.name.endswith(f"/{folder.name}"):
+        raise _Broken(f"verifier: it is of another log, {who.name}")
     proof = orjson.loads((folder / "proof.json").read_bytes())
     stated = list(_stated(folder, who))
+    _check_period(stated, proof)
     leaves = _lines(folder / "leaves.jsonl")
-    held = _held(proof)
+    held = _held(proof, retired.read(folder, who))
     if len(held) != len(leaves):
         raise _Broken(f"leaves.jsonl: {len(leaves)} records where {len(held)} belong")
     _check_hashes(folder, leaves)
     _check_numbers(folder.name, leaves, proof)
     _check_readable(folder, leaves, held)
-    nodes = {(level, place): bytes.fromhex(value) for level, place, value in proof["nodes"]}
+    nodes = _outer_nodes(proof, held)
     nodes |= {(0, index): merkle.leaf_hash(data) for index, data in zip(held, leaves, strict=True)}
     _check_roots(stated, nodes, proof)
     report.checked[folder.name] = len(leaves)
     report.checked[f"{folder.name}.checkpoints"] = len(stated)
-    report.notes += [f"{folder.name}: {who.text}", *witnesses.described(folder)]
+    period = f"{folder.name}: {proof['since']} → {proof['until']}"
+    report.notes += [period, f"{folder.name}: {who.text}", *witnesses.described(folder)]
+    stamps.look(folder, [orjson.loads(line) for line in _lines(folder / "checkpoints.jsonl")], None, report)
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -262,9 +307,37 @@ def _stated(folder: Path, who: checkpoints.Verifier) -> Iterator[checkpoints.Che
         yield found
 
 
-def _held(proof: dict[str, Any]) -> list[int]:
+def _check_period(stated: Sequence[checkpoints.Checkpoint], proof: dict[str, Any]) -> None:
+    """Check that the export reaches as far as its period demands: less could hide what was asked for."""
+    since, until = (datetime.fromisoformat(proof[name]) for name in ("since", "until"))
+    if not stated or stated[-1].size != proof["size"] or stated[-1].at < until:
+        raise _Broken("checkpoints.jsonl: the last checkpoint is not that of the proof, or comes before its end")
+    low, high = _reach(stated, since, until)
+    first, end = proof["first"], proof["first"] + proof["count"]
+    if not 0 <= first <= low <= high <= end <= proof["size"]:
+        raise _Broken(
+            f"proof.json: leaves {first} to {end - 1} are not all of the period, or more than were sealed"
+        )
+
+
+def _held(proof: dict[str, Any], gone: retired.Retired) -> list[int]:
+    """Give the places of the records that belong here; only what retention signed for may be missing."""
     missing = set(proof["missing"])
+    for index in sorted(missing):
+        if not gone.has(index):
+            raise _Broken(f"proof.json: leaf {index} is left out, and no signed statement of retention names it")
     return [index for index in range(proof["first"], proof["first"] + proof["count"]) if index not in missing]
+
+
+def _outer_nodes(proof: dict[str, Any], held: Sequence[int]) -> dict[tuple[int, int], bytes]:
+    """Read the hashes of the subtrees around the records; one above a record would stand in for it."""
+    nodes: dict[tuple[int, int], bytes] = {}
+    for level, place, value in proof["nodes"]:
+        at = bisect.bisect_left(held, place << level)
+        if at < len(held) and held[at] < (place + 1) << level:
+            raise _Broken(f"proof.json: node {place} of level {level} hides leaf {held[at]}")
+        nodes[level, place] = bytes.fromhex(value)
+    return nodes
 
 
 def _check_hashes(folder: Path, leaves: Sequence[bytes]) -> None:
@@ -322,11 +395,13 @@ def _check_roots(
         return known
 
     last, end, is_whole = 0, proof["first"] + proof["count"], False
+    missing = set(proof["missing"])
     for one in stated:
         if one.size < last:
             raise _Broken(f"checkpoint {one.number}: it states fewer leaves than the one before it")
         last = one.size
-        if not (proof["first"] <= one.size <= end or one.size == proof["size"]):
+        is_edge_gone = {one.size - 1, one.size} <= missing
+        if one.size != proof["size"] and (is_edge_gone or not proof["first"] <= one.size <= end):
             continue
         try:
             root = merkle.root(one.size, read)

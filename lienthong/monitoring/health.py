@@ -1,24 +1,28 @@
-"""Is the hub well: the database, Redis, and each system it talks to, each with the sentence that helps."""
+"""Is the hub well: database, Redis, the upkeep of the record, outside systems; each with a sentence that helps."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
 from lienthong.api_keys import assertions
+from lienthong.bus import timetable
+from lienthong.bus.gateway import compat
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, migrations, records
+from lienthong.core import clock, errors, migrations, records, settings, storage, tables
 
 CHECK_TIMEOUT_S = 20.0
+LATE = timedelta(days=1)  # a night's work that is so long overdue is no matter of minutes any more
 
 
 async def check_everything(hub: Hub) -> list[records.CheckResult]:
     """Run every self-check at once; none changes anything, and a failing one never hides another."""
-    checks = [check_database(hub), check_redis(hub)]
-    found = list(await asyncio.gather(*checks))
+    checks = [check_database(hub), check_redis(hub), check_upkeep(hub)]
+    found = [*await asyncio.gather(*checks), *risks(hub.settings)]
     remote = await asyncio.gather(*(_check_system(hub, name) for name in hub.systems))
     return [*found, *(line for lines in remote for line in lines), *assertions.risks(hub.settings)]
 
@@ -56,6 +60,48 @@ async def check_redis(hub: Hub) -> records.CheckResult:
     finally:
         await client.aclose()
     return records.CheckResult(name="redis", ok=True, vi="Redis trả lời tốt.", en="Redis answers.")
+
+
+async def check_upkeep(hub: Hub) -> records.CheckResult:
+    """Say when the record was last tidied, how that ended, and whether it is overdue."""
+    name, runs = timetable.RECORD_UPKEEP, tables.timetable_runs
+    asked = sa.select(runs.c.last_due_at, runs.c.last_outcome).where(runs.c.job == timetable.RECORD_UPKEEP)
+    try:
+        async with hub.storage.reading() as conn:
+            run = await storage.first(conn, asked)
+    except errors.HubError as exc:
+        return records.CheckResult(name=name, ok=False, vi=exc.detail("vi"), en=exc.detail("en"))
+    if not (expression := hub.settings.timetable[timetable.RECORD_UPKEEP]):
+        return records.CheckResult(
+            name=name,
+            ok=True,
+            vi="Không có lịch: `lienthong journal roll` do người vận hành chạy.",
+            en="Not in the timetable: somebody runs `lienthong journal roll`.",
+        )
+    if run is None or not run["last_outcome"]:
+        vi, en = "Sổ nhật ký chưa chạy lần nào việc dọn hằng đêm.", "The record has not been tidied yet."
+    else:
+        at = run["last_due_at"].astimezone(clock.VIETNAM).strftime("%d/%m/%Y %H:%M")
+        vi = f"Dọn sổ nhật ký lần cuối lúc {at}: {run['last_outcome']}"
+        en = f"The record was last tidied at {at}: {run['last_outcome']}"
+    has_failed = run is not None and run["last_outcome"].startswith(("Client.", "Server."))
+    is_late = run is not None and _is_overdue(expression, run["last_due_at"], hub.now())
+    if is_late:
+        vi += " (quá hạn: trục có chạy ban đêm không?)"
+        en += " (overdue: does the hub run at night?)"
+    return records.CheckResult(name=name, ok=not has_failed and not is_late, vi=vi, en=en)
+
+
+def _is_overdue(expression: str, last: datetime, now: datetime) -> bool:
+    return now - timetable.next_after(expression, last, job=timetable.RECORD_UPKEEP) > LATE
+
+
+def risks(chosen: settings.Settings) -> list[records.CheckResult]:
+    """Name what is switched on and should be known as a risk; none of it is a fault."""
+    if not chosen.proof.lgsp_door:
+        return []
+    vi, en = compat.RISK_VI, compat.RISK_EN
+    return [records.CheckResult(name="lgsp_door", ok=True, vi=vi, en=en, facts={"risk": True})]
 
 
 async def _check_system(hub: Hub, name: str) -> list[records.CheckResult]:

@@ -56,6 +56,13 @@ class Log:
     retired: retired.Retired
     notes: list[str]
 
+    def has_leaf(self, index: int) -> bool:
+        """Whether the hash of a leaf is still there: retention takes those of whole files."""
+        try:
+            return bool(self.tiles.read(0, index))
+        except errors.StorageUnavailable:
+            return False
+
     def leaf_is(self, index: int, data: bytes) -> bool:
         """Whether these bytes are what was sealed at this place."""
         try:
@@ -74,6 +81,8 @@ def read_log(home: Path, name: str, public: bytes, report: Report) -> Log | None
         who = checkpoints.verifier((folder / "verifier").read_text(encoding="utf-8"))
         if who.public != public:
             raise checkpoints.NotANote("the public key is not that of the hub's sealing key")
+        if not who.name.endswith(f"/{name}"):
+            raise checkpoints.NotANote(f"it is of another log: {who.name}")
         notes, stated = _read_checkpoints(folder, who)
         if not stated and (home / "spool" / f"{name}.sealed").exists():
             raise checkpoints.NotANote("checkpoint 1 and all after it are gone")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lienthong.core import errors
+from lienthong.core import errors, spool_reading
+
+_BLOCK = 16_384
 
 
 def whole_lines(path: Path, *, cut: bool = False) -> list[bytes]:
@@ -19,12 +22,30 @@ def whole_lines(path: Path, *, cut: bool = False) -> list[bytes]:
     return data[:end].splitlines()
 
 
+def last_line(path: Path, *, cut: bool = False) -> bytes | None:
+    """Give the last whole line of a file that only grows, however long it is; its torn end as in `whole_lines`."""
+    size = path.stat().st_size if path.exists() else 0
+    tail, at = b"", size
+    while at > 0 and tail.count(b"\n") < 2:
+        at = max(0, at - _BLOCK)
+        with path.open("rb") as file:
+            file.seek(at)
+            tail = file.read(size - at)
+    end = tail.rfind(b"\n") + 1
+    if cut and end < len(tail):
+        os.truncate(path, at + end)
+    return tail[:end].splitlines()[-1] if end else None
+
+
 def append_lines(path: Path, lines: Sequence[bytes]) -> None:
     """Add whole lines to a file and wait for the disk."""
+    is_new = not path.exists()
     with path.open("ab") as file:
         file.write(b"".join(line + b"\n" for line in lines))
         file.flush()
         os.fdatasync(file.fileno())
+    if is_new:
+        spool_reading.sync_folder(path.parent)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -35,6 +56,9 @@ def replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+    # Without this a power cut may bring the old file back, or none: a seal must not contradict itself by accident.
+    with contextlib.suppress(OSError):  # a witness's share may not know how
+        spool_reading.sync_folder(path.parent)
 
 
 def not_sound(why: str, **facts: Any) -> errors.StorageUnavailable:

@@ -132,6 +132,8 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proo
         if proof or old_root != new_root:
             raise DoesNotHold("two trees of the same size are not the same")
         return
+    if old == 0 and old_root == EMPTY_ROOT and not proof:
+        return  # every tree continues the empty one
     if not 0 < old < new or not proof:
         raise DoesNotHold("the proof is empty, or the trees are the wrong way round")
     steps = list(proof) if old & (old - 1) else [old_root, *proof]

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lienthong.core import access_record, errors, ingest, journal, settings, spool_reading, tables
+from lienthong.core import access_record, errors, ingest, journal, partitions, settings, spool_reading, tables
 from lienthong.monitoring import asking, day_files, seals
 
 _log = logging.getLogger("lienthong.retention")
@@ -36,7 +36,11 @@ class Rolled:
 async def keep_house(
     sources: asking.Sources, kept: settings.Archive, *, home: Path, now: datetime, actor: str
 ) -> tuple[list[Rolled], list[str]]:
-    """Do what is due each night: closed days into files, what is too old dropped with its seals told so."""
+    """Do what is due each night: closed days into files, what is too old dropped with its seals told so.
+
+    On PostgreSQL the partitions of the days to come are made as well.
+    """
+    await partitions.make_ahead(sources.store, now=now)
     rolled = await roll_closed_days(sources, hot_days=kept.hot_days, now=now, spool=home / "spool")
     retire = functools.partial(seals.retire, home, now=now)
     return rolled, await drop_old_days(sources, kept, now=now, actor=actor, retire=retire)
@@ -95,9 +99,10 @@ async def _roll(sources: asking.Sources, day: date, leaf: Leaf) -> Rolled:
             await asyncio.to_thread(drafts[kind].add, its_rows)
     parts = [await asyncio.to_thread(sources.archive.keep, draft, leaf) for draft in drafts.values()]
     await asyncio.to_thread(sources.archive.tidy)
-    for part in parts:
-        await _settle(sources, part)
     total = sum(part.rows for part in parts)
+    is_dropped = await partitions.drop_day(sources.store, day, rows=total)
+    for part in parts:
+        await (asyncio.to_thread(sources.archive.settle, part) if is_dropped else _settle(sources, part))
     _log.info("a day of the record went into files", extra={"day": day.isoformat(), "rows": total})
     return Rolled(day, total, len(parts))
 
@@ -186,13 +191,14 @@ def _drop_counts(archive: day_files.Archive, kept: settings.Archive, now: dateti
 
 
 def waiting_since(spool: Path) -> date | None:
-    """Say which day the oldest record is of that the spool has not yet brought into the database."""
-    days = []
+    """Say which day the oldest record is of that is not yet in the database, or there and not yet sealed."""
+    days = [day_files.day_of(at) for at in [seals.reached(spool.parent)] if at is not None]
     for folder in spool_reading.nodes(spool):
         done = spool_reading.read_position(folder, ingest.FOLLOWER)
         waiting = spool_reading.Reader(folder, after=done).read(1)
-        days += [access_record.moment(access_record.place_of(data)[2]) for _, data in waiting]
-    return min((day_files.day_of(at) for at in days), default=None)
+        oldest = [access_record.moment(access_record.place_of(data)[2]) for _, data in waiting]
+        days += [day_files.day_of(at) for at in oldest]
+    return min(days, default=None)
 
 
 def kinds(kept: settings.Archive) -> dict[str, int]:

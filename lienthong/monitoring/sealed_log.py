@@ -150,10 +150,7 @@ class SealedLog:
 
     def _resume(self) -> None:
         """Go on after the last checkpoint: what was written after it belongs to a torn step and is taken off."""
-        notes = log_files.whole_lines(self.folder / "checkpoints.jsonl", cut=True)
-        self.last: checkpoints.Checkpoint | None = None
-        if notes:
-            self.last = _trusted(notes[-1], self.verifier)
+        self.last = last_stated(self.folder, self.verifier, cut=True)
         size = self.last.size if self.last else 0
         try:
             self.order = read_order(log_files.whole_lines(self.folder / "order.jsonl", cut=True), size=size)
@@ -217,17 +214,28 @@ def _known_verifier(folder: Path, ours: checkpoints.Verifier) -> checkpoints.Ver
     return known
 
 
-def _trusted(line: bytes, who: checkpoints.Verifier) -> checkpoints.Checkpoint:
+def last_stated(folder: Path, who: checkpoints.Verifier, *, cut: bool = False) -> checkpoints.Checkpoint | None:
+    """Give the last checkpoint of a log; raises StorageUnavailable where it cannot be trusted."""
+    line = log_files.last_line(folder / "checkpoints.jsonl", cut=cut)
     try:
-        return checkpoints.read(orjson.loads(line), who)
+        return None if line is None else checkpoints.read(orjson.loads(line), who)
     except (checkpoints.NotANote, orjson.JSONDecodeError, AttributeError) as exc:
         raise log_files.not_sound(f"its last checkpoint cannot be trusted: {exc}") from exc
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A log as it stood at one of its checkpoints, read apart from whoever seals meanwhile."""
+
+    folder: Path
+    verifier: checkpoints.Verifier
+    tiles: tiles.Tiles
+
+
 def snapshot(folder: Path, who: checkpoints.Verifier) -> tuple[Order, tiles.Tiles]:
     """Read a log as its last checkpoint states it, whoever is sealing meanwhile."""
-    notes = log_files.whole_lines(folder / "checkpoints.jsonl")
-    size = _trusted(notes[-1], who).size if notes else 0
+    last = last_stated(folder, who)
+    size = last.size if last else 0
     try:
         order = read_order(log_files.whole_lines(folder / "order.jsonl"), size=size)
     except NotInOrder as exc:

@@ -1,6 +1,7 @@
-"""Sealing: what was written to the spool, and what people did to the hub, become leaves of signed logs.
+"""Sealing: calls in and out, and what people did to the hub, become leaves of signed logs.
 
-One log for the calls of all nodes (`access`), one for the administrative acts (`admin`), in HOME/seals.
+One log for the calls of all nodes (`access`), one for the administrative acts (`admin`), in HOME/seals. Calls that
+came in are read from the spool; those that the hub made, and the acts, from the database.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -17,19 +19,34 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from lienthong.core import access_record, clock, crypto, errors, ingest, settings, spool_reading, storage, tables
-from lienthong.monitoring import checkpoints, log_files, retired, sealed_log, witnesses
+from lienthong.core import (
+    access_record,
+    clock,
+    crypto,
+    errors,
+    ingest,
+    journal,
+    settings,
+    spool_reading,
+    storage,
+    tables,
+)
+from lienthong.monitoring import checkpoints, log_files, onlookers, retired, sealed_log
 
 _log = logging.getLogger("lienthong.seals")
 
 ACCESS, ADMIN = "access", "admin"
 FOLLOWER = "seal"
 STEP = 50_000  # leaves under one checkpoint at most
-QUIET = timedelta(hours=1)  # so often a checkpoint is made where nothing new was recorded
+_PAGE = 5_000  # of them, such as come from the database
+# A signed checkpoint at least so often, also where nothing new was recorded: silence cannot pass for a lost log.
+LONGEST = timedelta(seconds=60)
+_MARGIN = timedelta(seconds=5)  # what a step, and the one before it, may take
 # Acts may become visible in another order than that of their numbers; so far back is looked for them.
 _LOOK_BACK = 1_000
 _ACT = ("number", "at", "actor", "act", "object", "reason", "before", "after", "outcome")
-_a = tables.admin_acts
+_a, _t = tables.admin_acts, tables.exchanges
+_CALL = [column for column in _t.c if column.name != "detail"]
 
 
 def signer(home: Path) -> crypto.Signer:
@@ -60,8 +77,9 @@ def act_bytes(row: Mapping[str, Any]) -> bytes:
 class Sealer:
     """Seals both records of one HOME. Its steps may be repeated after any failure."""
 
-    def __init__(self, home: Path, store: storage.Storage, *, agency: str = "") -> None:
+    def __init__(self, home: Path, store: storage.Storage, *, agency: str = "", every_s: float = 10.0) -> None:
         self.home, self._store, self._agency = home, store, agency
+        self._quiet = LONGEST - _MARGIN - timedelta(seconds=every_s)
         self._spool = home / "spool"
         self._open()
 
@@ -71,6 +89,10 @@ class Sealer:
         self.admin = sealed_log.SealedLog(folder / ADMIN, origin=origin(self._agency, ADMIN), signer=key)
         self._readers: dict[Path, spool_reading.Reader] = {}
         self._is_torn = False
+
+    def log_of(self, note: str) -> sealed_log.SealedLog:
+        """Give the log that a checkpoint is of."""
+        return self.access if note.startswith(f"{self.access.verifier.name}\n") else self.admin
 
     def close(self) -> None:
         """Let another process seal."""
@@ -88,6 +110,8 @@ class Sealer:
         self._is_torn = True
         try:
             notes = await asyncio.to_thread(self._seal_calls, now)
+            notes += await self._seal_outgoing(now)
+            notes += self._quiet_checkpoint(self.access, ACCESS, now)
             notes += await self._seal_acts(now)
         except OSError as exc:
             raise errors.StorageUnavailable("the seals cannot be written", reason=exc.strerror) from exc
@@ -101,7 +125,8 @@ class Sealer:
             self.access.append(leaves)
             notes.append(self._state(self.access, ACCESS, now))
             self._save_positions()
-        notes += self._quiet_checkpoint(self.access, ACCESS, now)
+            if len(leaves) < STEP:
+                break  # what came meanwhile is for the next step: calls that never end must not hold up the rest
         for folder in spool_reading.nodes(self._spool):
             spool_reading.trim(folder)
         return notes
@@ -132,6 +157,28 @@ class Sealer:
             if last > spool_reading.read_position(folder, FOLLOWER):
                 spool_reading.save_position(folder, FOLLOWER, last)
 
+    async def _seal_outgoing(self, now: datetime) -> list[str]:
+        """Seal the calls that the hub made: each process numbers its own, and they come in that order."""
+        notes: list[str] = []
+        async with self._store.reading() as conn:
+            nodes = await journal.nodes(conn)
+        for node in nodes:
+            while leaves := await self._outgoing(node):
+                await asyncio.to_thread(self.access.append, leaves)
+                notes.append(await asyncio.to_thread(self._state, self.access, ACCESS, now))
+                if len(leaves) < _PAGE:
+                    break
+        return notes
+
+    async def _outgoing(self, node: str) -> list[sealed_log.Leaf]:
+        wanted = sa.select(*_CALL).where(_t.c.node == node, _t.c.number_in_node > self.access.order.last(node))
+        async with self._store.reading() as conn:
+            rows = await storage.every(conn, wanted.order_by(_t.c.number_in_node).limit(_PAGE))
+        return [
+            sealed_log.Leaf(node, row["number_in_node"], _day(row["at"]), access_record.from_row(row))
+            for row in rows
+        ]
+
     async def _seal_acts(self, now: datetime) -> list[str]:
         last = self.admin.order.last(ADMIN)
         columns = [_a.c[name] for name in _ACT]
@@ -149,8 +196,10 @@ class Sealer:
         return [self._state(self.admin, ADMIN, now)]
 
     def _quiet_checkpoint(self, log: sealed_log.SealedLog, name: str, now: datetime) -> list[str]:
-        """State the same again at the end of a day, and once an hour: the log is whole, and watched."""
-        if log.last is None or (_day(now) == _day(log.last.at) and now - log.last.at < QUIET):
+        """State the same again at the end of a day, and before a minute is over: the log is whole, and watched."""
+        # A clock that was put back must not bring silence until it has caught up.
+        is_fresh = log.last is not None and timedelta(0) <= now - log.last.at < self._quiet
+        if log.last is not None and is_fresh and _day(now) == _day(log.last.at):
             return []
         return [self._state(log, name, now)]
 
@@ -160,6 +209,15 @@ class Sealer:
         note = log.checkpoint(now=now, day=_day(log.last.at) if over and log.last else None)
         log_files.replace(self._spool / f"{name}.sealed", b"%d" % number)
         return note
+
+
+def reached(home: Path) -> datetime | None:
+    """Say up to when everything is sealed; nothing where no seal was begun."""
+    log = home / "seals" / ACCESS
+    if not (log / "verifier").exists():
+        return None
+    stated = sealed_log.last_stated(log, checkpoints.verifier((log / "verifier").read_text(encoding="utf-8")))
+    return stated.at if stated else None
 
 
 def retire(home: Path, day: str, kind: str, leaves: Iterable[bytes], *, now: datetime) -> int:
@@ -188,7 +246,12 @@ def _day(at: datetime) -> str:
 
 @asynccontextmanager
 async def opened(
-    home: Path, store: storage.Storage, *, agency: str = "", closing: asyncio.Event | None = None
+    home: Path,
+    store: storage.Storage,
+    *,
+    agency: str = "",
+    every_s: float = 10.0,
+    closing: asyncio.Event | None = None,
 ) -> AsyncIterator[Sealer | None]:
     """Open the sealer once no other process of this HOME seals; nothing where closing came first."""
     (home / "spool").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -196,7 +259,7 @@ async def opened(
         if not is_ours:
             yield None
             return
-        sealer = await asyncio.to_thread(Sealer, home, store, agency=agency)
+        sealer = await asyncio.to_thread(Sealer, home, store, agency=agency, every_s=every_s)
         try:
             yield sealer
         finally:
@@ -212,29 +275,20 @@ async def run(
     agency: str = "",
     now: clock.Clock = clock.now,
 ) -> None:
-    """Seal every so many seconds until closing, and once more then; the witness is shown what is new."""
-    witness = witnesses.Witness(
-        Path(chosen.witness_folder) if chosen.witness_folder else None,
-        chosen.witness_command,
-        chosen.witness_url,
-        chosen.witness_key,
-    )
-    async with opened(home, store, agency=agency, closing=closing) as sealer:
+    """Seal every so many seconds until closing, and once more then; onlookers are shown what is new."""
+    shown = onlookers.Onlookers(chosen)
+    every_s = chosen.every_s
+    async with opened(home, store, agency=agency, every_s=every_s, closing=closing) as sealer, shown.looking():
         while sealer is not None:
             is_last = closing.is_set()
+            began_s = time.monotonic()
             try:
-                await _show(witness, sealer, await sealer.step(now()))
+                for note in await sealer.step(now()):
+                    shown.tell(note, sealer.log_of(note))
             except errors.StorageUnavailable as exc:
                 _log.error("the record cannot be sealed", extra={"why": exc.detail("en")})
             if is_last:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), chosen.every_s)
-
-
-async def _show(witness: witnesses.Witness, sealer: Sealer, notes: Iterable[str]) -> None:
-    """Show the witness the newest of these checkpoints of each log."""
-    newest = {note.partition("\n")[0]: note for note in notes if witness.is_set}
-    for log in (sealer.access, sealer.admin):
-        if log.verifier.name in newest:
-            await witnesses.show(witness, log, newest[log.verifier.name])
+                # From beginning to beginning: a slow step must not stretch the minute.
+                await asyncio.wait_for(closing.wait(), max(0.0, began_s + every_s - time.monotonic()))

@@ -47,13 +47,29 @@ def opened(url: str, *, is_syslog: bool) -> Target:
         return FileTarget(Path(parts.netloc + parts.path))
     if scheme in ("tcp", "tls") and parts.hostname and (parts.port or is_syslog):
         port = parts.port or (_SYSLOG_TLS_PORT if scheme == "tls" else _SYSLOG_PORT)
-        return StreamTarget(parts.hostname, port, is_tls=scheme == "tls", is_counted=is_syslog)
+        tls = _context(urllib.parse.parse_qs(parts.query)) if scheme == "tls" else None
+        return StreamTarget(parts.hostname, port, tls=tls, is_counted=is_syslog)
     if scheme == "udp" and is_syslog and parts.hostname:
         return DatagramTarget(parts.hostname, parts.port or _SYSLOG_PORT)
     raise errors.InvalidRequest(
         "give file:///path, tcp://host:port or tls://host:port; for syslog tcp, tls or udp",
         detail_vi="Địa chỉ phải là file:///tệp, tcp://máy:cổng hoặc tls://máy:cổng; với syslog: tcp, tls, udp.",
     )
+
+
+def _context(asked: dict[str, list[str]]) -> ssl.SSLContext:
+    """Prepare TLS: `?ca=` names whose certificates are believed, `&cert=` and `&key=` our own (RFC 5425 §4.2)."""
+    given = {name: asked[name][-1] for name in ("ca", "cert", "key") if asked.get(name)}
+    try:
+        context = ssl.create_default_context(cafile=given.get("ca"))
+        if "cert" in given:
+            context.load_cert_chain(given["cert"], given.get("key"))
+    except OSError as exc:
+        raise errors.InvalidRequest(
+            f"a certificate file of the address cannot be read: {exc.strerror or type(exc).__name__}",
+            detail_vi=f"Không đọc được tệp chứng thư nêu trong địa chỉ: {exc.strerror or type(exc).__name__}.",
+        ) from exc
+    return context
 
 
 class FileTarget:
@@ -86,9 +102,8 @@ class FileTarget:
 class StreamTarget:
     """A TCP or TLS connection, opened when there is something to send."""
 
-    def __init__(self, host: str, port: int, *, is_tls: bool, is_counted: bool) -> None:
-        self._host, self._port, self._is_counted = host, port, is_counted
-        self._tls = ssl.create_default_context() if is_tls else None
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, is_counted: bool) -> None:
+        self._host, self._port, self._tls, self._is_counted = host, port, tls, is_counted
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, messages: Sequence[bytes]) -> None:
@@ -103,8 +118,11 @@ class StreamTarget:
             writer.write(b"".join(framed))
             async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_S):
                 await writer.drain()
-                while _unacknowledged(writer):  # noqa: ASYNC110  nobody tells: the kernel has to be asked
-                    await asyncio.sleep(_LOOK_S)
+                quiet = 0
+                # Looked at twice: between TLS and the kernel lies a buffer that nobody lets us see.
+                while quiet < 2:
+                    await asyncio.sleep(_LOOK_S)  # nobody tells: the kernel has to be asked
+                    quiet = 0 if _unacknowledged(writer) else quiet + 1
         except OSError:
             await self.close()
             raise

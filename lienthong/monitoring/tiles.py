@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lienthong.core import errors
+from lienthong.core import errors, spool_reading
 from lienthong.monitoring import merkle
 
 HEIGHT = 8
@@ -108,11 +108,14 @@ class Tiles:
             part = b"".join(hashes[at : at + PACK - start])
             path = self._path(level, pack)
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with path.open("r+b" if path.exists() else "xb") as file:
+            is_new = not path.exists()
+            with path.open("xb" if is_new else "r+b") as file:
                 file.seek(start * _SIZE)
                 file.write(part)
                 file.flush()
                 os.fdatasync(file.fileno())
+            if is_new:
+                spool_reading.sync_folder(path.parent)
             known = self._packs.pop((level, pack), b"") if start else b""
             if len(known) == start * _SIZE:
                 self._packs[level, pack] = known + part

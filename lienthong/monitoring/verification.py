@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
@@ -11,11 +12,11 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from lienthong.core import access_record, clock, errors, spool_reading, storage, tables
+from lienthong.core import access_record, clock, errors, journal, spool_reading, storage, tables
 from lienthong.monitoring import checkpoints, day_files, log_check, seals, witnesses
 
 _CHUNK = 5_000
-_LATE_ACT = timedelta(hours=2)  # longer than a clock is ever put back in practice
+_LATE = timedelta(hours=2)  # longer than a clock is ever put back in practice
 _t = tables.exchanges
 
 
@@ -55,6 +56,9 @@ async def verify(
     """
     report = log_check.Report()
     if not any((home / "seals").glob("*/verifier")):
+        if any((home / "keys").glob("seal.key")) or any(_marks(home).values()) or any(days.days() if days else ()):
+            # Nothing was to compare with, though sealing had begun: that must not pass for a young hub.
+            report.find("seals/", vi="Các sổ niêm phong đã mất.", en="The sealed logs are gone.")
         report.notes.append("chưa có gì được niêm phong / nothing has been sealed yet")
         return report
     public = agency_key or seals.signer(home).public
@@ -66,6 +70,7 @@ async def verify(
         if log is not None:
             await asyncio.to_thread(_check_marks, log, marks, report)
     if access is not None:
+        _check_order(access, report)
         spooled = await asyncio.to_thread(_check_spool, home, access, marks, report)
         await _check_rows(store, _Rows(home, access, spooled, report), days)
     if admin is not None:
@@ -103,6 +108,22 @@ def _check_marks(log: log_check.Log, marks: dict[str, int], report: log_check.Re
                 vi="Từ số này đã từng được niêm phong mà nay không còn trong sổ.",
                 en="From this number on, records were sealed and are not in the log now.",
             )
+
+
+def _check_order(log: log_check.Log, report: log_check.Report) -> None:
+    """Name the numbers of a node that were never sealed though later ones were: the record has no gaps."""
+    for node in log.order.nodes:
+        if node.startswith(journal.NODE):
+            continue  # sealed from the database, by every HOME from the day on that it was set up
+        top = 0
+        for first, count in log.order.numbers(node):
+            if first != top + 1:
+                report.find(
+                    f"{node} no. {top + 1} to {first - 1}" if first > top else f"{node} no. {first}",
+                    vi="Các số này chưa từng được niêm phong: mất trước khi niêm phong, hoặc có hai bản ghi.",
+                    en="Never sealed: lost before it could be; or there are two records of one number.",
+                )
+            top = max(top, first + count - 1)
 
 
 def _place(home: Path) -> str:
@@ -166,7 +187,7 @@ def _find_gap(node: str, number: int, report: log_check.Report) -> None:
 def _find_lost_nodes(home: Path, log: log_check.Log, report: log_check.Report) -> None:
     present = {folder.name for folder in spool_reading.nodes(home / "spool")}
     for node in log.order.nodes:
-        if node not in present:
+        if node not in present and not node.startswith(journal.NODE):
             report.find(f"spool/{node}", vi="Thư mục của nút đã mất.", en="The node's folder is gone.")
 
 
@@ -181,16 +202,18 @@ class _Rows:
     ) -> None:
         self.log, self.report = log, report
         self._home, self._place, self._spooled = home, _place(home), spooled
-        self._seen = bytearray(log.last.size)
-        self._here: set[int] = set()
+        # In which source each was seen last; as numbers, for there may be many millions.
+        self._seen = array.array("H", bytes(2 * log.last.size))
+        self._source = 1
+        self.begun = checkpoints.parse(checkpoints.parts(log.notes[0])[0]).at
         self._late: list[tuple[str, str, int, bytes]] = []
 
     def begin(self) -> None:
         """Begin another source: the same record may stand in two, never twice in one."""
-        self._here.clear()
+        self._source += 1
 
-    def take(self, data: bytes, *, where: str, row: int, may_repeat: bool = False) -> None:
-        """Look at one record; `may_repeat` where the source itself cannot hold a record twice."""
+    def take(self, data: bytes, *, where: str, row: int, day: str | None = None) -> None:
+        """Look at one record; `day` where the source is said to hold that day only."""
         try:
             node, number, at_us = access_record.place_of(data)
             index = self.log.order.index_of(node, number)
@@ -198,30 +221,38 @@ class _Rows:
             self.report.find(f"{where} row {row}", vi="Không đọc được bản ghi.", en="The record cannot be read.")
             return
         if node is None:
-            self._take_unnumbered(at_us, data, f"{where} row {row}")
+            self._take_unnumbered(at_us, f"{where} row {row}")
             return
         if index is None:
-            self._take_fresh(node, number, data, where)
+            self._take_fresh(node, number, data, where=where)
             return
         name = f"{where}: {self.log.order.name(index)}"
-        if not may_repeat:
-            if index in self._here:
-                self.report.find(name, vi="Bản ghi đứng hai lần.", en="The record stands twice.")
-            self._here.add(index)
-        self._seen[index] = 1
-        if not self.log.leaf_is(index, data):
+        if self._seen[index] == self._source:
+            self.report.find(name, vi="Bản ghi đứng hai lần.", en="The record stands twice.")
+        self._seen[index] = self._source
+        if self.log.retired.has(index) and not self.log.has_leaf(index):
+            self.report.find(
+                name, vi="Đã hết hạn lưu, không còn chứng cứ.", en="Dropped by retention: nothing proves it."
+            )
+        elif day not in (None, access_record.day_of(at_us)):
+            self.report.find(name, vi="Bản ghi nằm ở tệp của ngày khác.", en="It stands in another day's file.")
+        elif not self.log.leaf_is(index, data):
             self.report.find(name, vi="Bản ghi đã bị sửa.", en="The record was altered.")
         elif self.log.order.place_of(index).day != access_record.day_of(at_us):
             self.report.find(f"seals/{self.log.name}/order.jsonl: {name}", vi="Sai ngày.", en="The day is wrong.")
 
-    def _take_unnumbered(self, at_us: int, data: bytes, where: str) -> None:
-        """Find a call without a number; the hub's own calls may have none, and those before the first seal."""
-        begun = checkpoints.parse(checkpoints.parts(self.log.notes[0])[0]).at
-        if at_us > access_record.micros(begun) and access_record.from_bytes(data).direction == "in":
+    def _take_unnumbered(self, at_us: int, where: str) -> None:
+        """Find a call without a number; those before the first seal may have none."""
+        if at_us > access_record.micros(self.begun):
             self.report.find(where, vi="Lượt gọi không có số: bị chèn thêm.", en="A call without a number.")
 
-    def _take_fresh(self, node: str, number: int, data: bytes, where: str) -> None:
-        if self._place and not node.endswith(f".{self._place}") and node not in self.log.order.nodes:
+    def _take_fresh(self, node: str, number: int, data: bytes, *, where: str) -> None:
+        if node.startswith(journal.NODE):
+            # Outgoing calls are sealed from the database, within a minute: one of long ago was put there later.
+            is_late = access_record.place_of(data)[2] >= access_record.micros(self.log.last.at - _LATE)
+            if is_late and number > self.log.order.last(node):
+                return
+        elif self._place and not node.endswith(f".{self._place}") and node not in self.log.order.nodes:
             return  # of another machine, which seals its own
         if self._spooled.get((node, number)) != hashlib.sha256(data).digest():
             self._late.append((where, node, number, data))
@@ -243,12 +274,10 @@ class _Rows:
 
     def judge_missing(self) -> None:
         """Name what was sealed and stands nowhere any more."""
-        index = self._seen.find(0)
-        while index != -1:
-            if not self.log.retired.has(index):
+        for index, source in enumerate(self._seen):
+            if not source and not self.log.retired.has(index):
                 name = self.log.order.name(index)
                 self.report.find(name, vi="Bản ghi đã bị xoá.", en="The record was removed.")
-            index = self._seen.find(0, index + 1)
 
 
 async def _check_rows(store: storage.Storage, rows: _Rows, days: DayRows | None) -> None:
@@ -256,7 +285,7 @@ async def _check_rows(store: storage.Storage, rows: _Rows, days: DayRows | None)
     # The days first: a row that moves into a day file meanwhile is then seen there, or still in the hot store.
     before = await asyncio.to_thread(days.days) if days else []
     async for row in hot_rows(store):
-        rows.take(_bytes_of(row), where="exchanges", row=row["number"], may_repeat=True)
+        rows.take(_bytes_of(row), where="exchanges", row=row["number"])
         count += 1
     after = await asyncio.to_thread(days.days) if days else []
     for day in sorted({*before, *after}):
@@ -265,14 +294,14 @@ async def _check_rows(store: storage.Storage, rows: _Rows, days: DayRows | None)
     await asyncio.to_thread(rows.judge_late)
     await asyncio.to_thread(rows.judge_missing)
     rows.report.checked["records"] = count
-    await _check_unnumbered(store, rows.report)
+    await _check_unnumbered(store, rows.begun, rows.report)
 
 
 def _take_day(rows: _Rows, days: Any, day: str) -> int:
     count = 0
     try:
         for data in days.rows(day):
-            rows.take(data, where=f"day {day}", row=count + 1)
+            rows.take(data, where=f"day {day}", row=count + 1, day=day)
             count += 1
     except errors.StorageUnavailable as exc:
         rows.report.find(f"day {day}: {exc.detail('en')}", vi=exc.detail("vi"), en="The day cannot be read.")
@@ -303,13 +332,11 @@ async def hot_rows(store: storage.Storage, *, since: date | None = None) -> Asyn
         after = found[-1]["number"]
 
 
-async def _check_unnumbered(store: storage.Storage, report: log_check.Report) -> None:
+async def _check_unnumbered(store: storage.Storage, begun: datetime, report: log_check.Report) -> None:
     """Find calls that stand in the hot store without a number, though the record had begun to be sealed."""
     async with store.reading() as conn:
         first = (await conn.execute(sa.select(sa.func.min(_t.c.number)).where(_t.c.node.is_not(None)))).scalar()
-        if first is None:
-            return
-        is_stray = (_t.c.node.is_(None), _t.c.direction == "in", _t.c.number > first)
+        is_stray = (_t.c.node.is_(None), sa.or_(_t.c.number > (first or 0), _t.c.at > begun))
         for (number,) in await conn.execute(
             sa.select(_t.c.number).where(*is_stray).limit(log_check.MOST_FINDINGS)
         ):
@@ -329,7 +356,7 @@ async def _check_acts(store: storage.Storage, log: log_check.Log, report: log_ch
         where = f"admin_acts no. {row['number']}"
         if index is None:
             # A sealer looks every few seconds: an act of long ago that it never saw was put there afterwards.
-            if row["at"] < log.last.at - _LATE_ACT:
+            if row["at"] < log.last.at - _LATE:
                 report.find(where, vi="Việc quản trị bị chèn thêm.", en="The act was inserted.")
             continue
         seen[index] = 1
@@ -353,12 +380,28 @@ def compare(home: Path, witness: Path, report: log_check.Report) -> None:
     """Compare the logs with what a witness keeps in its folder: one put back as a whole shows only there."""
     public = seals.signer(home).public
     for name in (seals.ACCESS, seals.ADMIN):
-        found = log_check.read_log(home, name, public, log_check.Report())
-        for origin, kept in witnesses.kept_by(witness) if found else ():
-            if found and origin == found.verifier.name and witnesses.differs(kept, found.last, found.tiles):
+        log = log_check.read_log(home, name, public, log_check.Report())
+        path = home / "seals" / name / "verifier"
+        if log is None and not path.exists():
+            continue  # named already: there is no log
+        origin = checkpoints.verifier(path.read_text(encoding="utf-8")).name
+        # What the witness was shown was in the list before: it is there to the letter, or the list was changed.
+        known = {checkpoints.parts(note)[0] for note in (log.notes if log else ())}
+        place = witnesses.place_of(witness, origin)
+        kept = list(witnesses.kept_by(place))
+        for path, body in kept:
+            if body is None:
+                report.find(f"{place.name}/{path.name}", vi="Không đọc được.", en="It cannot be read.")
+            elif body not in known:
                 report.find(
-                    f"seals/{name}: checkpoint {kept.number} ({kept.at.isoformat()}, {kept.size} leaves)",
+                    f"seals/{name}: checkpoint {path.stem} of the witness",
                     vi="Bên chứng giám giữ điểm này, sổ của trục thì không: sổ đã bị đưa về bản cũ hoặc thay.",
                     en="The witness keeps it and the hub's log does not continue it: put back, or replaced.",
                 )
                 break
+        if known and not kept:
+            report.find(
+                f"{witness.name}/{place.name}",
+                vi="Bên chứng giám không giữ điểm nào của sổ này: thư mục có đúng và đã gắn chưa?",
+                en="The witness keeps nothing of this log: is it the right folder, and mounted?",
+            )

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import http.client
 import logging
+import os
 import shlex
+import signal
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +25,16 @@ from typing import Any
 
 import orjson
 
-from lienthong.core import crypto
-from lienthong.monitoring import checkpoints, log_files, merkle, sealed_log, tiles
+from lienthong.core import crypto, errors
+from lienthong.monitoring import checkpoints, log_files, merkle, sealed_log
 
 _log = logging.getLogger("lienthong.seals")
 _FILE = "cosignatures.jsonl"
+# A witness is somebody else's machine, file or program: whatever it does wrong is no reason to stop sealing.
+_FAILURES = (OSError, TimeoutError, ValueError, KeyError, TypeError, http.client.HTTPException, errors.HubError)
+_LONGEST_ANSWER = 100_000
 TIMEOUT_S = 20.0
+Log = sealed_log.SealedLog | sealed_log.Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +52,30 @@ class Witness:
         return bool(self.folder or self.command or self.url)
 
 
-async def show(witness: Witness, log: sealed_log.SealedLog, note: str) -> list[str]:
-    """Show one checkpoint to the witness; gives the countersignatures that hold, and keeps them with the log."""
+async def show(witness: Witness, log: Log, note: str) -> list[str]:
+    """Show one checkpoint to the witness; gives the countersignatures that hold, and keeps them with the log.
+
+    Each way is tried whatever became of the others; one that fails is logged, never raised.
+    """
+    ways: list[Awaitable[list[str]]] = []
+    if witness.folder is not None:
+        ways.append(asyncio.to_thread(_drop, witness.folder, log, note))
+    if witness.command:
+        ways.append(_run(witness.command, note))
+    if witness.url:
+        ways.append(asyncio.to_thread(_post, witness.url, log, note))
     lines: list[str] = []
+    for way in ways:
+        try:
+            lines += await way
+        except _FAILURES as exc:
+            facts = {"why": f"{type(exc).__name__} {exc}"}
+            _log.warning("the witness could not be shown a checkpoint", extra=facts)
     try:
-        if witness.folder is not None:
-            lines += await asyncio.to_thread(_drop, witness.folder, log, note)
-        if witness.command:
-            lines += await _run(witness.command, note)
-        if witness.url:
-            lines += await asyncio.to_thread(_post, witness.url, log, note)
-    except (OSError, TimeoutError, checkpoints.NotANote, merkle.DoesNotHold) as exc:
-        _log.warning("the witness could not be shown a checkpoint", extra={"why": f"{type(exc).__name__} {exc}"})
-    kept = list(_that_hold(log.folder, lines, witness.key)) if witness.key else []
+        kept = list(_that_hold(log.folder, lines, witness.key)) if witness.key else []
+    except checkpoints.NotANote as exc:
+        _log.error("LIENTHONG_SEALS__WITNESS_KEY is not a witness's key", extra={"why": str(exc)})
+        return []
     if kept:
         await asyncio.to_thread(log_files.append_lines, log.folder / _FILE, [orjson.dumps(each) for each in kept])
     return [each["line"] for each in kept]
@@ -82,9 +102,9 @@ def _that_hold(folder: Path, lines: list[str], key: str) -> Iterator[dict[str, A
 # --------------------------------------------------------------------------------------------------- three ways
 
 
-def _drop(folder: Path, log: sealed_log.SealedLog, note: str) -> list[str]:
+def _drop(folder: Path, log: Log, note: str) -> list[str]:
     """Put the checkpoint into the folder, with what proves that it continues the last; fetch what was signed."""
-    place = folder / log.verifier.name.replace("/", "_")
+    place = place_of(folder, log.verifier.name)
     place.mkdir(parents=True, exist_ok=True)
     body, _ = checkpoints.parts(note)
     new = checkpoints.parse(body)
@@ -110,11 +130,15 @@ def _last_dropped(place: Path) -> checkpoints.Checkpoint | None:
 async def _run(command: str, note: str) -> list[str]:
     """Run the operator's command with the checkpoint as its input; each line that it prints may be a signature."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=pipe, stdout=pipe)
+    # In a group of its own, so that what it started goes with it when its time is over.
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(command), stdin=pipe, stdout=pipe, start_new_session=True
+    )
     try:
         printed, _ = await asyncio.wait_for(process.communicate(note.encode()), TIMEOUT_S)
-    except TimeoutError:
-        process.kill()
+    except (TimeoutError, asyncio.CancelledError):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
         raise
     if process.returncode:
@@ -122,26 +146,37 @@ async def _run(command: str, note: str) -> list[str]:
     return printed.decode(errors="replace").splitlines()
 
 
-def _post(url: str, log: sealed_log.SealedLog, note: str) -> list[str]:
+def _post(url: str, log: Log, note: str) -> list[str]:
     """Ask a witness by C2SP tlog-witness `add-checkpoint`; one that is further back is asked from where it is."""
     if not url.startswith(("http://", "https://")):
         raise OSError("the address of a witness begins with https://")
     body, _ = checkpoints.parts(note)
     size = checkpoints.parse(body).size
     old = size
+    ends_s = time.monotonic() + TIMEOUT_S
     for _ in range(2):
         steps = merkle.consistency_proof(old, size, log.tiles.read) if 0 < old < size else []
         proof = "".join(f"{base64.b64encode(step).decode()}\n" for step in steps)
         asked = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", f"old {old}\n{proof}\n{note}".encode())  # noqa: S310
         try:
             with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                return list(answer.read(100_000).decode().splitlines())
+                return _read(answer, ends_s).decode(errors="replace").splitlines()
         except urllib.error.HTTPError as exc:
             said = exc.read(100).decode(errors="replace").strip()
             if exc.code != 409 or not said.isdigit() or int(said) > size:
                 raise OSError(f"the witness answers {exc.code}") from exc
             old = int(said)
     raise OSError("the witness and the hub do not agree where to go on from")
+
+
+def _read(answer: Any, ends_s: float) -> bytes:
+    """Read an answer that comes in time and is no longer than such an answer may be."""
+    found = b""
+    while len(found) < _LONGEST_ANSWER and (block := answer.read1(_LONGEST_ANSWER - len(found))):
+        found += block
+        if time.monotonic() > ends_s:
+            raise TimeoutError("the witness answers too slowly")
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ the other side
@@ -180,17 +215,18 @@ def _signed_before(place: Path) -> checkpoints.Checkpoint | None:
     return checkpoints.parse(body)
 
 
-def kept_by(folder: Path) -> Iterator[tuple[str, checkpoints.Checkpoint]]:
-    """Give what a witness's folder holds: the log's name and each checkpoint, whoever signed it."""
-    for path in sorted(folder.glob("*/*.checkpoint")):
-        note = orjson.loads(path.read_bytes())["note"]
-        who = checkpoints.verifier((path.parent / "verifier").read_text(encoding="utf-8"))
-        yield who.name, checkpoints.read(note, who)
+def place_of(folder: Path, origin: str) -> Path:
+    """Say where in a witness's folder the checkpoints of a log are."""
+    return folder / origin.replace("/", "_")
 
 
-def differs(kept: checkpoints.Checkpoint, last: checkpoints.Checkpoint, hashes: tiles.Tiles) -> bool:
-    """Whether the log is not one that continues what a witness keeps: rolled back, or another altogether."""
-    return kept.number > last.number or kept.size > last.size or hashes.root(kept.size) != kept.root
+def kept_by(place: Path) -> Iterator[tuple[Path, str | None]]:
+    """Give the text of each checkpoint that a witness keeps of a log, whoever signed it; none where unreadable."""
+    for path in sorted(place.glob("*.checkpoint")):
+        try:
+            yield path, checkpoints.parts(orjson.loads(path.read_bytes())["note"])[0]
+        except (OSError, checkpoints.NotANote, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            yield path, None
 
 
 # --------------------------------------------------------------------------------------------------- in exports

@@ -47,7 +47,9 @@ class PopulationC06:
         self._population.forget()
 
     def service_of(self, request: Request) -> str:
-        """Name the operation: verify, look_up, or what else stands in the body."""
+        """Name the operation: verify, look_up, or what else stands in the body; a GET asks about nobody."""
+        if request.method in ("GET", "HEAD"):
+            return "probe"
         try:
             return _SERVICES.get(_operation(soap_text.body_element(request.body)), "other")
         except Unreadable:

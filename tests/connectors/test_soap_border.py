@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import SHARED_DATA
 from lxml import etree
 
 from lienthong.connectors import base, population, soap, soap_documents, soap_reading, soap_rows
@@ -422,10 +421,8 @@ async def test_a_row_that_is_not_of_its_type_is_named_by_field(desk: Desk, body:
 # -------------------------------------------------------------------------------------- other people's messages
 
 
-def files(pattern: str) -> Iterator[tuple[str, bytes]]:
-    if not SHARED_DATA.is_dir():
-        return
-    for archive in sorted((SHARED_DATA / "soap").glob("*.tar.gz")):
+def files(shared: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
+    for archive in sorted((shared / "soap").glob("*.tar.gz")):
         with tarfile.open(archive) as opened:
             for member in opened:
                 if member.isfile() and re.search(pattern, member.name):
@@ -458,7 +455,7 @@ def is_a_message(raw: bytes) -> bool:
 
 def test_every_message_of_other_peoples_stacks_is_read_or_refused_as_it_should_be(shared_data: Path) -> None:
     read, wrong = 0, []
-    for name, raw in files(r"\.(query|answer)$|/(request|response)\.xml$"):
+    for name, raw in files(shared_data, r"\.(query|answer)$|/(request|response)\.xml$"):
         try:
             soap_reading.read(raw, media_type(raw))
             ours = True
@@ -474,7 +471,7 @@ def test_every_message_of_other_peoples_stacks_is_read_or_refused_as_it_should_b
 def test_every_description_of_other_peoples_stacks_loads_or_is_a_misconfiguration(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    for name, raw in files(r"\.(wsdl|xsd)$"):
+    for name, raw in files(shared_data, r"\.(wsdl|xsd)$"):
         path = tmp_path / name.replace(":", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)

@@ -19,8 +19,8 @@ PATHS = (
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["authorization", "timestamp", "x-road-client", "lgspaccesstoken", "soapaction", "content-type", "authhash",
-         "apikey", "x-road-issue"]
+        ["authorization", "timestamp", "x-road-client", "lgspaccesstoken", "soapaction", "content-type",
+         "authhash", "apikey", "x-road-issue"]
     ),
     st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30),
     max_size=4,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lienthong.bus import hub as hubs
 from lienthong.connectors import roles
-from lienthong.core import crypto, errors, journal, records, settings, storage, subjects, tables, working_days
+from lienthong.core import crypto, errors, journal, records, settings, storage, subjects, working_days
 
 MONDAY = datetime(2026, 7, 20, 2, 0, tzinfo=UTC)  # nine o'clock in Vietnam
 
@@ -129,10 +129,8 @@ class Clock:
 
 @asynccontextmanager
 async def opened(url: str, home: Path, *sources: Source, clock: Clock, **sync: object) -> AsyncIterator[hubs.Hub]:
-    """Open a hub over a database with these sources for systems; makes the tables where they are missing."""
+    """Open a hub over a database with these sources for systems."""
     store = storage.Storage(url)
-    async with store.engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
     chosen = settings.Settings.model_validate({"home": home, "sync": {"concurrency": 4, "batch": 10, **sync}})
     hub = hubs.Hub(
         settings=chosen,

@@ -7,30 +7,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
+import builders
 import pytest
 import town as towns
 
 # One worker tells them all, so that each size is started once.
 pytestmark = pytest.mark.xdist_group("both sizes")
-
-BEGUN = datetime(2026, 8, 3, 8, 0, tzinfo=timezone(timedelta(hours=7)))
-DOSSIER: dict[str, Any] = {
-    "procedure_code": "1.001193",
-    "applicant": {
-        "kind": "citizen",
-        "name": "Nguyễn Văn Thử",
-        "citizen_id": "000000000001",
-        "phone": "0900000000",
-    },
-    "summary": "Đăng ký khai sinh",
-    "channel": "online",
-    "submitted_at": (BEGUN - timedelta(hours=1)).isoformat(),
-    "due_at": (BEGUN + timedelta(days=2)).isoformat(),
-    "agency": "UBND xã Thử Nghiệm",
-}
 
 
 class Software:
@@ -51,10 +36,10 @@ class Software:
             return refused.code, json.load(refused)
 
     def declare(self, code: str) -> None:
-        assert self.call("PUT", f"/v1/dossiers/{code}", DOSSIER)[0] == 201
+        assert self.call("PUT", f"/v1/dossiers/{code}", builders.dossier_body())[0] == 201
 
     def report(self, code: str, status: str, minutes: int = 0, note: str = "") -> str:
-        at = (BEGUN + timedelta(minutes=minutes)).isoformat()
+        at = (builders.BEGUN + timedelta(minutes=minutes)).isoformat()
         change = {"status": status, "occurred_at": at, "handled_by": "Cán bộ Thử", "note": note or status}
         code_, answer = self.call("POST", f"/v1/dossiers/{code}/status", change)
         assert code_ == 202, answer
@@ -74,10 +59,15 @@ def town(request: pytest.FixtureRequest) -> Iterator[towns.Town]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def key(town: towns.Town) -> str:
+    return town.issue_key()
+
+
 @pytest.fixture
-def software(town: towns.Town) -> Software:
+def software(town: towns.Town, key: str) -> Software:
     town.moods()
-    return Software(town, town.issue_key())
+    return Software(town, key)
 
 
 def test_a_change_of_status_is_at_the_national_portal_a_moment_later(software: Software) -> None:
@@ -142,7 +132,7 @@ def test_a_revoked_key_is_refused_within_a_second_by_another_process(software: S
 
 def test_a_key_does_only_what_it_was_granted_and_no_more_often_than_it_may(software: Software) -> None:
     narrow = Software(software.town, software.town.issue_key("procedures.list", "3/hour"))
-    assert narrow.call("PUT", "/v1/dossiers/H38.05-260803-0001", DOSSIER)[0] == 403
+    assert narrow.call("PUT", "/v1/dossiers/H38.05-260803-0001", builders.dossier_body())[0] == 403
     answers = [narrow.call("GET", "/v1/procedures?limit=1")[0] for _ in range(5)]
     assert answers == [200, 200, 200, 429, 429]
 
@@ -170,13 +160,20 @@ def test_a_sync_by_command_with_the_hub_running_finds_nothing_new(software: Soft
 
 def test_the_timetable_starts_the_sync_by_itself(software: Software) -> None:
     town = software.town
-    before = town.answer("sync", "report")["run_id"]
+    before, asked_before = town.answer("sync", "report")["run_id"], calls_of_the_portal(town)
     for role in town.roles:
         town.kill(role)
     town.environment["LIENTHONG_TIMETABLE__PROCEDURE_SYNC"] = "* * * * *"
     for role in town.roles:
         town.start(role)
-    towns.wait_until(lambda: town.answer("sync", "report")["run_id"] != before, timeout_s=75, every_s=1)
+    towns.wait_until(lambda: calls_of_the_portal(town) > asked_before, timeout_s=75)
+    towns.wait_until(lambda: town.answer("sync", "report")["run_id"] != before, timeout_s=30, every_s=1)
+
+
+def calls_of_the_portal(town: towns.Town) -> int:
+    """Count how often the portal was asked for its list of procedures."""
+    counted = town.sandbox("/_sandbox/counts")["systems"].get("dvcqg_adapter", {})
+    return sum(counted.get("LayDanhSachTTHC", {}).values())
 
 
 def test_the_processes_print_nothing_about_a_person(software: Software) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import builders
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -17,12 +18,12 @@ from lienthong.api_keys import keys
 from lienthong.bus import delivery, jobs, outbox
 from lienthong.bus import hub as hubs
 from lienthong.bus.flows import dossier_reading, dossier_status, procedure_sync
-from lienthong.core import errors, migrations, records, settings, storage, tables
+from lienthong.core import errors, records, settings, storage, tables
 from lienthong.sandbox import app as sandboxes
 
 TARGET = "dvcqg_adapter"
 CODE = "H38.15-260803-0001"
-BEGUN = datetime(2026, 8, 3, 8, 0, tzinfo=timezone(timedelta(hours=7)))
+BEGUN = builders.BEGUN
 AGENCY = "000.00.00.H38"
 
 
@@ -53,16 +54,13 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         "agency_code": AGENCY,
         "dstcode": "x",
     }
-    chosen = settings.Settings(
-        home=tmp_path,
-        database=settings.Database(url=database_url),
-        agency=settings.Agency(code=AGENCY),
-        systems={TARGET: section},
-        outbox=settings.Outbox(poll_s=0.02, retry_first_s=0.02, retry_longest_s=0.1),
-    )
-    below = httpx.ASGITransport(app=app)
-    async with hubs.opened(chosen, transports={TARGET: below}) as hub:
-        await migrations.upgrade(hub.storage)
+    sections: dict[str, Any] = {
+        "agency": settings.Agency(code=AGENCY),
+        "systems": {TARGET: section},
+        "outbox": settings.Outbox(poll_s=0.02, retry_first_s=0.02, retry_longest_s=0.1),
+    }
+    below = {TARGET: httpx.ASGITransport(app=app)}
+    async with builders.running_hub(tmp_path, database_url=database_url, transports=below, **sections) as hub:
         await procedure_sync.run(hub)
         yield World(hub, app)
 
@@ -79,22 +77,7 @@ def caller(organisation: str = "Sở Tư pháp", *grants: str) -> keys.Caller:
 
 
 def dossier(**changed: Any) -> records.Dossier:
-    values: dict[str, Any] = {
-        "code": CODE,
-        "procedure_code": "1.001193",
-        "applicant": {
-            "kind": "citizen",
-            "name": "Nguyễn Văn Thử",
-            "citizen_id": "000000000001",
-            "phone": "0900000000",
-        },
-        "summary": "Đăng ký khai sinh",
-        "channel": "online",
-        "submitted_at": BEGUN - timedelta(hours=1),
-        "due_at": BEGUN + timedelta(days=2),
-        "agency": "UBND xã Thử Nghiệm",
-    }
-    return records.Dossier.model_validate(values | changed)
+    return records.Dossier.model_validate({"code": CODE, **builders.dossier_body(**changed)})
 
 
 def change(status: str, *, minutes: int = 0, **more: Any) -> records.StatusChange:

@@ -93,9 +93,59 @@ def test_where_two_people_are_asked_for_one_is_not_enough(tmp_path: Path):
     assert "đang dùng bình thường" in desk.refused("keys", "approve", key["prefix"], actor="bình")
 
 
+def test_grants_are_changed_and_the_change_is_in_force_at_once(desk: Desk):
+    name = desk.answer(*ISSUE, *WHAT)["prefix"]
+    changed = desk.answer("keys", "grant", name, "--add", "fields:residents.basic,service:so-do:/thua",
+                          "--remove", "procedures.list", "--reason", "văn bản 15")  # fmt: skip
+    assert changed["grants"] == ["dossiers.*", "fields:residents.basic", "service:so-do:/thua"]
+    assert "nothing changed" in desk.done("keys", "grant", name, "--add", "dossiers.*", "--reason", "nhầm")
+    assert "fields:residents.basic" in desk.done("grants", "list", "--key", name)
+    for words, said in (
+        (("--remove", "dossiers.put"), "quyền đó nằm trong “dossiers.*”"),
+        (("--remove", "procedures.list"), "khoá đang có: dossiers.*"),
+        (("--add", "dossier.put"), "gần nhất là “dossiers.put”"),
+        (("--remove", ",".join(changed["grants"])), "ít nhất một quyền gọi"),
+        (("--add", "all", "--remove", "all"), "Khoá không có quyền “all”"),
+        ((), "Chưa nêu quyền cần thêm hay bớt"),
+    ):
+        assert said in desk.refused("keys", "grant", name, *words, "--reason", "thử"), words
+    assert "Phải ghi lý do" in desk.refused("keys", "grant", name, "--add", "all", "--reason", " ")
+
+
+def test_more_grants_wait_for_a_second_person_and_fewer_do_not(tmp_path: Path):
+    desk = Desk(tmp_path, LIENTHONG_KEYS__TWO_PEOPLE="true")
+    desk.done(*ISSUE, *WHAT)
+    name = desk.answer("keys", "list")[0]["prefix"]
+    more = ("keys", "grant", name, "--add", "fields:residents.basic", "--reason", "văn bản 15")
+    assert "đang chờ duyệt không được thêm quyền" in desk.refused(*more)
+    desk.done("keys", "approve", name, actor="bình")
+    assert f"lienthong keys approve {name}" in desk.done(*more)
+    shown = desk.answer("keys", "show", name)
+    assert shown["grants"] == ["dossiers.*", "procedures.list"], "in force only when approved"
+    assert (shown["waiting"]["add"], shown["waiting"]["asked_by"]) == (["fields:residents.basic"], "an")
+    assert "do an đề nghị, nên phải do người khác duyệt" in desk.refused("keys", "approve", name)
+    approved = desk.answer("keys", "approve", name, actor="bình")
+    assert "fields:residents.basic" in approved["grants"]
+    assert "đang dùng bình thường" in desk.refused("keys", "approve", name, actor="bình"), "once"
+    fewer = desk.answer("keys", "grant", name, "--remove", "fields:residents.basic", "--reason", "thôi")
+    assert fewer["grants"] == ["dossiers.*", "procedures.list"]
+
+
+def test_grants_asked_for_before_others_were_taken_away_are_not_approved_unseen(tmp_path: Path):
+    desk = Desk(tmp_path, LIENTHONG_KEYS__TWO_PEOPLE="true")
+    desk.done(*ISSUE, *WHAT)
+    name = desk.answer("keys", "list")[0]["prefix"]
+    desk.done("keys", "approve", name, actor="bình")
+    desk.done("keys", "grant", name, "--add", "all", "--reason", "thử")
+    desk.done("keys", "grant", name, "--remove", "procedures.list", "--reason", "thôi", actor="chi")
+    desk.refused("keys", "approve", name, actor="bình")
+    assert desk.answer("keys", "show", name)["grants"] == ["dossiers.*"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ((*ISSUE, *WHAT, "--limit", "dossiers.putt=5/minute"), "gần nhất là “dossiers.put”"),
         ((*ISSUE, "--grants", "procedure.list", "--limit", "600/minute"), "gần nhất là “procedures.list”"),
         ((*ISSUE, *WHAT, "--address", "10.0.0.1/24"), "có phải là “10.0.0.0/24”?"),
         ((*ISSUE, *WHAT, "--hours", "8-17"), "mon-fri 07:00-18:00"),

@@ -9,17 +9,22 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import builders
+import databases
 import httpx
 import pytest
 
-from lienthong.api_keys import keys, uses
+from lienthong.api_keys import keys, regranting, uses
 from lienthong.bus import hub, operations
 from lienthong.console import services, trial
+from lienthong.core import settings
 
+# One worker tells them all, so that the gateways are started once on each database.
+pytestmark = pytest.mark.xdist_group("keys everywhere")
 # A second, as promised; the processes remember a key for half of it.
 WITHIN_S = 1.0
 
@@ -61,27 +66,39 @@ class Town:
         return {"reason": reason, "actor": "an", "now": self.hub.now()}
 
 
-@pytest.fixture
-async def town(tmp_path: Path, database_url: str) -> AsyncIterator[Town]:
+@dataclass(frozen=True)
+class Place:
+    """Where the gateways of all tests on one database run."""
+
+    home: Path
+    database_url: str
+    gateways: list[str]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("keys")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")},
-        **trial.environment(services.free_port(), tmp_path),
-        "LIENTHONG_DATABASE__URL": database_url,
+        **trial.environment(services.free_port(), folder),
     }
     home = Path(environment["LIENTHONG_HOME"])
-    command = [sys.executable, "-m", "lienthong.console.cli.main", "init"]
-    await asyncio.to_thread(
-        subprocess.run, command, env=environment, cwd=tmp_path, check=True, capture_output=True
-    )
     with ExitStack() as stack:
-        urls = [
-            await asyncio.to_thread(stack.enter_context, gateway(tmp_path, environment, number))
-            for number in (1, 2)
-        ]
-        async with builders.running_hub(home, database_url=database_url) as opened:
-            world = Town(opened, urls)
-            yield world
-            await world.caller.aclose()
+        url = databases.sqlite(home / "hub.db")
+        if request.param == "postgresql":
+            url = stack.enter_context(request.getfixturevalue("postgres").with_tables())
+        builders.prepare(settings.Settings(home=home, database=settings.Database(url=url)))
+        environment["LIENTHONG_DATABASE__URL"] = url
+        gateways = [stack.enter_context(gateway(folder, environment, number)) for number in (1, 2)]
+        yield Place(home, url, gateways)
+
+
+@pytest.fixture
+async def town(place: Place) -> AsyncIterator[Town]:
+    async with builders.running_hub(place.home, database_url=place.database_url) as opened:
+        world = Town(opened, place.gateways)
+        yield world
+        await world.caller.aclose()
 
 
 async def test_a_suspended_and_a_revoked_key_are_refused_by_every_process_within_a_second(town: Town):
@@ -116,6 +133,19 @@ async def test_new_limits_addresses_and_generations_hold_in_every_process_within
     await asyncio.sleep(WITHIN_S)
     assert await town.statuses(issued.key) == [401, 401]
     assert await town.statuses(renewed.key) == [200, 200]
+
+
+async def test_grants_that_were_taken_away_or_given_hold_in_every_process_within_a_second(town: Town):
+    issued = await builders.issue_key(town.hub, grants=["procedures.*", "dossiers.put"])
+    name, store, known = issued.record.id, town.hub.storage, operations.NAMES
+    assert await town.statuses(issued.key) == [200, 200]
+    less, more = regranting.Wanted(remove=["procedures.*"]), regranting.Wanted(add=["procedures.list"])
+    await regranting.change(store, name, less, known_operations=known, **town.now())
+    await asyncio.sleep(WITHIN_S)
+    assert await town.statuses(issued.key) == [403, 403]
+    await regranting.change(store, name, more, known_operations=known, **town.now())
+    await asyncio.sleep(WITHIN_S)
+    assert await town.statuses(issued.key) == [200, 200]
 
 
 async def test_the_uses_of_every_process_come_together(town: Town):

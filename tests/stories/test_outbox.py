@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+import builders
 import pytest
 
 from lienthong.bus import delivery, outbox, targets
 from lienthong.bus import hub as hubs
-from lienthong.core import errors, migrations, records, settings
+from lienthong.core import errors, records, settings
 
 TARGET = "elsewhere"
 QUICK = settings.Outbox(
@@ -57,9 +58,7 @@ class Elsewhere:
 
 @pytest.fixture
 async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[hubs.Hub]:
-    chosen = settings.Settings(home=tmp_path, database=settings.Database(url=database_url), outbox=QUICK)
-    async with hubs.opened(chosen) as opened:
-        await migrations.upgrade(opened.storage)
+    async with builders.running_hub(tmp_path, database_url=database_url, outbox=QUICK) as opened:
         yield opened
 
 

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from lienthong.bus.flows import procedure_catalogue, procedure_sync, sync_report
-from lienthong.core import tables
+from lienthong.core import settings, tables
 from lienthong.mappings import oddities
 
 SOURCES = ("dvcqg_adapter", "dvcqg_portal")
@@ -187,7 +187,7 @@ def test_a_sync_that_is_killed_in_the_middle_goes_on_where_it_was(database_url, 
     }
     for name, value in portal.sections()["dvcqg_adapter"].items():
         environment[f"LIENTHONG_SYSTEMS__DVCQG_ADAPTER__{name.upper()}"] = str(value)
-    assert command(environment, "init").wait(60) == 0
+    builders.prepare(settings.Settings(home=tmp_path, database=settings.Database(url=database_url)))
 
     portal.ask("/_sandbox/reset", "POST")
     killed = command(environment, "sync", "procedures")

@@ -104,6 +104,7 @@ async def test_a_signed_call_is_served_once_and_the_key_alone_is_not_enough(tmp_
         rows = await doors.journal(here.hub)
     assert [row.outcome for row in rows] == ["ok", "Client.ProofRejected", "Client.ProofRejected", "ok"]
     assert {row.key_id for row in rows} == {here.issued.record.id}
+    assert [row.rule for row in rows[::3]] == ["proof:signature", None], "what was proven is kept"
 
 
 async def test_another_body_under_the_same_signature_is_refused(tmp_path: Path):
@@ -194,6 +195,7 @@ async def test_a_vendor_who_speaks_lgspaccesstoken_is_served_like_everybody(tmp_
     assert statuses == [200, 401, 401, 400]
     assert len(rows) == 5
     assert (rows[1].operation, rows[1].route, rows[1].key_id) == ("notes.get", "/v1/notes", here.issued.record.id)
+    assert (rows[1].door, rows[1].official, rows[1].rule) == ("lgsp", "canbo01", "proof:token")
 
 
 async def test_the_compatibility_door_is_shut_unless_it_is_opened(tmp_path: Path):

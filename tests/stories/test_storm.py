@@ -9,15 +9,15 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
+import builders
 import httpx
 import pytest
 import town as towns
 
 DOSSIERS, CHANGES, CALLERS, KILLS = 300, 2_000, 16, 10
-START = datetime(2026, 8, 3, 8, 0, tzinfo=timezone(timedelta(hours=7)))
 STATUSES = (
     "received",
     "processing",
@@ -81,30 +81,13 @@ def plan() -> dict[str, list[dict[str, Any]]]:
         changes[code].append(
             {
                 "status": STATUSES[step % len(STATUSES)],
-                "occurred_at": (START + timedelta(minutes=10 * step)).isoformat(),
+                "occurred_at": (builders.BEGUN + timedelta(minutes=10 * step)).isoformat(),
                 "handled_by": "Cán bộ Thử",
                 "note": f"bước {number}",
                 "change_id": f"c{number}",
             }
         )
     return changes
-
-
-def dossier() -> dict[str, Any]:
-    return {
-        "procedure_code": "1.001193",
-        "applicant": {
-            "kind": "citizen",
-            "name": "Nguyễn Văn Thử",
-            "citizen_id": "000000000001",
-            "phone": "0900000000",
-        },
-        "summary": "Đăng ký khai sinh",
-        "channel": "online",
-        "submitted_at": (START - timedelta(hours=1)).isoformat(),
-        "due_at": (START + timedelta(days=2)).isoformat(),
-        "agency": "UBND xã Thử Nghiệm",
-    }
 
 
 async def persist(client: httpx.AsyncClient, ledger: Ledger, method: str, path: str, body: Any) -> None:
@@ -131,7 +114,7 @@ async def call(
         base_url=town.gateway_url, headers={"X-API-Key": key}, timeout=20, trust_env=False
     ) as client:
         for code, changes in work:
-            await persist(client, ledger, "PUT", f"/v1/dossiers/{code}", dossier())
+            await persist(client, ledger, "PUT", f"/v1/dossiers/{code}", builders.dossier_body())
             for change in changes:
                 await persist(client, ledger, "POST", f"/v1/dossiers/{code}/status", change)
                 ledger.sent[code].append((NATIONAL[change["status"]], change["note"]))

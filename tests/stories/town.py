@@ -42,6 +42,9 @@ class Town:
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
         self.gateway_url = f"http://127.0.0.1:{self.gateway_port}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.program = [sys.executable, "-m", "lienthong.console.cli.main"]
+        # How the hub is run: a test may put a program of its own in this place.
+        self.serving = [*self.program, "serve"]
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")},
             **trial.environment(self.sandbox_port, home),
@@ -68,9 +71,7 @@ class Town:
 
     def start(self, role: str) -> None:
         """Start one process of the hub, waiting for the gateway to answer."""
-        command = [sys.executable, "-m", "lienthong.console.cli.main", "serve"]
-        if role != "hub":
-            command += ["--role", role]
+        command = self.serving if role == "hub" else [*self.serving, "--role", role]
         wait = f"{self.gateway_url}/health/live" if role in ("hub", "gateway") else ""
         self._start(role, command, wait=wait)
 
@@ -82,6 +83,10 @@ class Town:
         self._processes[name] = process
         if wait:
             trial.wait_for(wait, process, self.home / f"{name}.log")
+
+    def pid(self, name: str) -> int:
+        """Give the number of a process."""
+        return self._processes[name].pid
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """End a process and everything that it started, at once by default."""
@@ -99,7 +104,7 @@ class Town:
     def command(self, *words: str, code: int = 0) -> str:
         """Run `lienthong …` as an operator would; gives what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "lienthong.console.cli.main", *words],
+            [*self.program, *words],
             env=self.environment,
             cwd=self.home,
             capture_output=True,

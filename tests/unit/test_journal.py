@@ -5,27 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 
 from lienthong.core import errors, journal, settings, storage, tables
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[storage.Storage]:
-    opened = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
-    async with opened.engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
-    yield opened
-    await opened.close()
 
 
 def exchange(request_id: str = "r", **facts: Any) -> journal.Exchange:

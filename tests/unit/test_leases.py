@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest_asyncio
 
 from lienthong.bus import leases
-from lienthong.core import storage, tables
+from lienthong.core import storage
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[storage.Storage]:
-    opened = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
-    async with opened.engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
-    yield opened
-    await opened.close()
 
 
 async def take(store: storage.Storage, owner: str, *, after_s: float = 0, name: str = "drive:a") -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -177,6 +178,8 @@ def test_after_the_grace_nothing_is_served(tmp_path: Path, monkeypatch: pytest.M
     disk = FullDisk(monkeypatch)
     disk.is_full = True
     assert not book.take(CALL)
+    assert book.held == 0
+    assert book.hold(CALL)
     assert not book.may_serve(personal=False)
     disk.is_full = False
     assert book.may_serve(personal=True)
@@ -197,6 +200,29 @@ async def test_the_hot_store_gets_each_record_once(tmp_path: Path, book: spool.S
     async with store.reading() as conn:
         rows = await storage.every(conn, tables.exchanges.select().order_by(tables.exchanges.c.number))
     assert [access_record.from_row(row) for row in rows] == written
+    await store.close()
+
+
+async def test_the_ingest_goes_on_after_the_disk_took_no_note(tmp_path: Path, book: spool.Spool) -> None:
+    store = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
+    async with store.engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
+    book.append(CALL)
+    closing, in_the_way = asyncio.Event(), book.folder / "store.new"
+    in_the_way.mkdir()
+    running = asyncio.create_task(ingest.Ingest(tmp_path / "spool", store).run(closing))
+    await asyncio.sleep(0.3)
+    assert spool_reading.read_position(book.folder, "store") == 0
+    in_the_way.rmdir()
+    for _ in range(100):
+        if spool_reading.read_position(book.folder, "store"):
+            break
+        await asyncio.sleep(0.1)
+    assert spool_reading.read_position(book.folder, "store") == 1
+    closing.set()
+    await running
+    async with store.reading() as conn:
+        assert len(await storage.every(conn, tables.exchanges.select())) == 1
     await store.close()
 
 

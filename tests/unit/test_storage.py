@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,15 +21,6 @@ from lienthong.core import clock, errors, storage, tables
 
 NOW = datetime(2026, 11, 20, 3, 0, 0, 123456, tzinfo=UTC)
 LEASES = tables.leases
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[storage.Storage]:
-    opened = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
-    async with opened.engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
-    yield opened
-    await opened.close()
 
 
 async def put(tx: AsyncConnection, name: str, *, until: datetime = NOW) -> None:

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 
 from lienthong.bus import jobs, timetable
 from lienthong.core import clock, errors, settings, storage, tables
+from lienthong.monitoring import housekeeping
 
 DAILY = {"procedure_sync": "15 1 * * *"}
 
 
 def vietnam(day: int, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=clock.VIETNAM)
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[storage.Storage]:
-    opened = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
-    async with opened.engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
-    yield opened
-    await opened.close()
 
 
 async def test_a_new_job_waits_for_its_first_moment(store: storage.Storage) -> None:
@@ -104,7 +94,7 @@ def test_an_unknown_job_stops_the_start_naming_those_there_are(language: str) ->
 
 def test_the_timetable_as_delivered_can_be_read() -> None:
     delivered = settings.Settings().timetable
-    timetable.check(delivered, known=frozenset(jobs.JOBS), now=vietnam(20))
+    timetable.check(delivered, known=frozenset({*jobs.JOBS, housekeeping.JOB}), now=vietnam(20))
 
 
 async def test_how_a_job_ended_is_noted(store: storage.Storage) -> None:

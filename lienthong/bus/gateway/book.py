@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lienthong.bus.hub import Hub
 from lienthong.core import access_record, errors, spool
 
@@ -35,18 +37,25 @@ class Book:
             raise _closed()
 
     def note(self, record: access_record.Record) -> bool:
-        """Write a record as well as can be; says whether the answer may go out."""
-        return self._opened.take(record)
+        """Write the record of a refusal, or hold it until it can be; false where there is no room for it."""
+        return self._opened.hold(record)
 
     async def write(self, record: access_record.Record, *, personal: bool) -> None:
         """Write a record before its answer; where personal data were served, wait until it is on the disk.
 
-        Raises StorageUnavailable: then the answer must not go out.
+        Raises StorageUnavailable: then the answer must not go out, and the refusal is recorded instead. Where
+        `is_recorded` is among its facts the record is written, but may not outlive the power going.
         """
-        if personal:
-            await self._opened.durable(self._opened.append(record))
-        elif not self.note(record):
-            raise _closed()
+        opened = self._opened
+        if not personal:
+            if not opened.take(record):
+                raise _closed()
+            return
+        number = opened.append(record)
+        try:
+            await opened.durable(number)
+        except errors.StorageUnavailable as exc:
+            raise _closed(is_recorded=True) from exc
 
     @property
     def _opened(self) -> spool.Spool:
@@ -57,9 +66,10 @@ class Book:
         return self._spool
 
 
-def _closed() -> errors.StorageUnavailable:
+def _closed(**facts: Any) -> errors.StorageUnavailable:
     return errors.StorageUnavailable(
         "the access record cannot be written at the moment, so nothing is served; try again",
         detail_vi="Sổ nhật ký đang không ghi được nên trục chưa phục vụ; hãy thử lại.",
         retry_after_s=5,
+        **facts,
     )

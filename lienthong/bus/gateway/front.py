@@ -28,6 +28,7 @@ from lienthong.bus.gateway import (
     routes,
     soap,
     visit,
+    wire,
 )
 from lienthong.bus.hub import Hub
 from lienthong.core import access_record, errors
@@ -111,6 +112,8 @@ class Front:
         coming = visit.Visit(scope, address=address, at=self.hub.now())
         door = self._rest
         try:
+            if wire.UNREADABLE in scope:
+                await _must_be_readable(scope, receive)
             if credentials.is_in_address(coming.path, coming.query):
                 raise credentials.refuse_in_address()
             if coming.path == soap.PATH:
@@ -137,15 +140,26 @@ class Front:
                 self._write(coming, answer.status, 0)
                 return
         coming.outcome = answer.outcome
-        await _send(coming, await self._write_down(coming, answer, door), send)
+        recorded = await self._write_down(coming, answer, door)
+        if recorded is None:
+            await _hang_up(scope, receive)
+        else:
+            await _send(coming, recorded, send)
 
-    async def _write_down(self, coming: visit.Visit, answer: answers.Answer, door: doors.Door) -> answers.Answer:
-        """Write the record before the answer; where that cannot be, the answer says so and nothing else."""
+    async def _write_down(
+        self, coming: visit.Visit, answer: answers.Answer, door: doors.Door
+    ) -> answers.Answer | None:
+        """Write the record before the answer; where that cannot be, the answer says so and nothing else.
+
+        Nothing is answered where not even the refusal could be kept.
+        """
         record = self._record(coming, answer.decided, len(answer.body))
         try:
             await self._book.write(record, personal=coming.is_personal and answer.decided < 400)
         except errors.StorageUnavailable as exc:
-            return door.problem(coming, exc)
+            refusal = door.problem(coming, exc)
+            told = record._replace(status=refusal.decided, outcome=exc.code, bytes_out=len(refusal.body))
+            return refusal if exc.facts.get("is_recorded") or self._book.note(told) else None
         return answer
 
     async def _answer(
@@ -181,6 +195,8 @@ class Front:
         coming.limit_headers = answers.limit_headers(admission.decision)
         raw = await request.take_in(receive)
         coming.bytes_in = len(raw)
+        if wire.UNREADABLE in scope:
+            raise _unreadable()
         client = scope.get("client")
         proven = await self._entrance.prove(
             coming,
@@ -192,6 +208,7 @@ class Front:
             is_from_proxy=self._addresses.trusts(client[0] if client else ""),
             signer=await request.signer(),
         )
+        coming.proofs = proven.kinds
         coming.assertion = credentials.assertion_of(coming.headers, coming.every_header)
         asked = request.read()
         call = operations.Call(
@@ -231,7 +248,8 @@ class Front:
             # Nothing was promised: the request may be put right and sent again under the same name.
             await idempotency.abandon(self.hub, claim)
             raise
-        await idempotency.settle(self.hub, claim, answer)
+        settle = idempotency.settle if operation.keeps_answer else idempotency.settle_unkept
+        await settle(self.hub, claim, answer)
         return answer
 
     async def _show(self, coming: visit.Visit, scope: visit.Scope, receive: bodies.Receive, send: Send) -> None:
@@ -248,8 +266,9 @@ class Front:
                 message["headers"] = _with_ours(coming, list(message.get("headers", ())))
             else:
                 size += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    self._write(coming, status, size)
+                if not message.get("more_body") and not self._write(coming, status, size):
+                    await _hang_up(scope, receive)
+                    return
             await send(message)
 
         scope[VISIT] = coming
@@ -257,10 +276,9 @@ class Front:
 
     # ---------------------------------------------------------------------------------- journal and answers
 
-    def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> None:
-        """Write the record of a page, or of a request that was cut off."""
-        if not coming.is_written:
-            self._book.note(self._record(coming, status, bytes_out))
+    def _write(self, coming: visit.Visit, status: int | None, bytes_out: int) -> bool:
+        """Write the record of a page, or of a request that was cut off; says whether it is kept."""
+        return coming.is_written or self._book.note(self._record(coming, status, bytes_out))
 
     def _record(self, coming: visit.Visit, status: int | None, bytes_out: int) -> access_record.Record:
         coming.is_written = True
@@ -305,6 +323,34 @@ def _with_ours(coming: visit.Visit, headers: answers.Headers) -> answers.Headers
     if coming.correlation is not None:
         ours.append((b"x-correlation-id", coming.correlation.encode()))
     return headers + [pair for pair in ours if pair[0] not in said]
+
+
+async def _must_be_readable(scope: visit.Scope, receive: bodies.Receive) -> None:
+    """Refuse what the server's parser could not read. Raises BodyCutOff where the connection has ended."""
+    if (await receive())["type"] == "http.disconnect":
+        raise errors.BodyCutOff(
+            "The connection ended before the whole request had arrived.",
+            detail_vi="Kết nối bị ngắt trước khi nhận đủ yêu cầu.",
+            reason="cut off",
+        )
+    raise _unreadable()
+
+
+def _unreadable() -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        "This is not a request in HTTP/1.1 that can be read; check its first line, its headers and its lengths.",
+        detail_vi="Không đọc được: yêu cầu không đúng HTTP/1.1; hãy kiểm tra dòng đầu, tiêu đề và độ dài.",
+        reason="malformed",
+    )
+
+
+async def _hang_up(scope: visit.Scope, receive: bodies.Receive) -> None:
+    """End the connection without an answer, and wait until it has ended."""
+    connection = scope.get(wire.CONNECTION)
+    if connection is not None:
+        connection.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 async def _send(coming: visit.Visit, answer: answers.Answer, send: Send) -> None:

@@ -84,6 +84,14 @@ async def settle(hub: Hub, wanted: Claim, answer: answers.Answer) -> None:
         )
 
 
+async def settle_unkept(hub: Hub, wanted: Claim, answer: answers.Answer) -> None:
+    """Remember that the request had its answer, and keep nothing of the answer: it speaks of a person."""
+    async with hub.storage.transaction() as tx:
+        await tx.execute(
+            _t.update().where(_t.c.key_id == wanted.key_id, _t.c.name == wanted.name).values(status=answer.status)
+        )
+
+
 async def abandon(hub: Hub, wanted: Claim) -> None:
     """Forget a request that did not get a lasting answer, so that it may be sent again."""
     async with hub.storage.transaction() as tx:
@@ -112,6 +120,13 @@ def _first_answer(hub: Hub, row: sa.Row[Any], wanted: Claim) -> answers.Answer:
             "The first request with this Idempotency-Key is still running; ask again in a moment.",
             detail_vi="Yêu cầu đầu tiên với Idempotency-Key này còn đang chạy; hãy hỏi lại sau giây lát.",
             retry_after_s=1,
+        )
+    if row.answer is None:
+        raise errors.Conflict(
+            "The request with this Idempotency-Key had its answer; answers about people are not kept. Ask "
+            "anew with a new value.",
+            detail_vi="Yêu cầu với Idempotency-Key này đã được trả lời; trả lời về người không được lưu lại. "
+            "Hãy hỏi lại với giá trị mới.",
         )
     kept = orjson.loads(hub.vault.open(row.answer, purpose=_PURPOSE))
     headers = [(name.encode(), value.encode("latin-1")) for name, value in kept["headers"]]

@@ -70,7 +70,7 @@ def schema(plan: soap_types.Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What a description for another road says besides: schemas, a message, and headers of each input and output."""
+    """What a description for another road says besides: schemas, a message, headers of inputs and outputs."""
 
     types: str = ""
     message: str = ""

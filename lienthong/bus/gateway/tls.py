@@ -6,12 +6,11 @@ extension `tls`.
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from lienthong.api_keys import certificates
+from lienthong.bus.gateway import wire
 
 
-class TlsProtocol(HttpToolsProtocol):
+class TlsProtocol(wire.Protocol):
     """Adds `extensions.tls.client_cert_chain` to the scope of each request of a TLS connection."""
 
     def on_message_begin(self) -> None:

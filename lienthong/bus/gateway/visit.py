@@ -24,7 +24,8 @@ class Visit:
 
     `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
     key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out. `official`
-    is whom the caller names until the operation knows better, `soap_version` the form of the answer at that door.
+    is whom the caller names until the operation knows better, `proofs` what it has proven beside the key,
+    `soap_version` the form of the answer at that door.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Visit:
         "organisation",
         "outcome",
         "path",
+        "proofs",
         "purpose",
         "query",
         "reason",
@@ -87,12 +89,13 @@ class Visit:
         self.key_id: str | None = None
         self.organisation: str | None = None
         self.dossier_code: str | None = None
+        self.official: str | None = None
+        self.proofs: frozenset[str] = frozenset()
         self.correlation: str | None = None
         self.reason: str | None = None
         self.scheme: str = scope.get("scheme", "http")
         self.soap_version = ""
         self.assertion: str | None = None
-        self.official: str | None = None
         self.subject: str | None = None
         self.purpose: str | None = None
         self.field_groups: tuple[str, ...] = ()
@@ -143,7 +146,7 @@ class Visit:
             organisation=self.organisation,
             official=self.official,
             address=self.address[:64],
-            rule=self.reason,
+            rule=self.reason or _proven(self.proofs),
             bytes_in=self.bytes_in,
             bytes_out=bytes_out,
             rows=self.rows,
@@ -154,3 +157,8 @@ class Visit:
             correlation=self.correlation,
             upstream=self.upstream,
         )
+
+
+def _proven(kinds: frozenset[str]) -> str | None:
+    """Say by what a call was let in, beside its key; where it was refused, the reason stands in this place."""
+    return f"proof:{'+'.join(sorted(kinds))}" if kinds else None

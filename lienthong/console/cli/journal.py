@@ -15,7 +15,7 @@ import typer
 
 from lienthong.bus.hub import Hub
 from lienthong.console import who_report
-from lienthong.console.cli import context, output
+from lienthong.console.cli import context, output, seals
 from lienthong.core import clock, errors, storage, subjects, tables
 from lienthong.monitoring import (
     asking,
@@ -271,3 +271,6 @@ def _print(rows: list[dict[str, Any]], *, json: bool) -> None:
             output.as_json(row)
     else:
         output.table("Sổ nhật ký", _COLUMNS, rows)
+
+
+seals.add_to(app)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from lienthong.api_keys import keys, uses
+from lienthong.api_keys import keys, regranting, uses
 from lienthong.console.cli import output
 
 STATES = {
@@ -95,6 +95,7 @@ def facts(told: Mapping[str, Any]) -> dict[str, Any]:
         "Mục đích / purpose": told["purpose"],
         "Văn bản cấp / decision": told["decision_number"],
         "Quyền / grants": told["grants"],
+        **_waiting(told.get("waiting")),
         "Hạn mức / limits": told["limits"],
         "Địa chỉ được dùng / addresses": told["addresses"] or EVERYWHERE,
         "Giờ được dùng / hours": "; ".join(told["hours"]) or ALWAYS,
@@ -129,6 +130,15 @@ def generations(found: Sequence[keys.Generation], now: datetime) -> None:
     output.table("Các đời khoá / generations", _GENERATIONS, rows)
 
 
+def waiting(asked: regranting.Asked, name: str) -> None:
+    """Print which grants wait for a second person, and how that person puts them in force."""
+    told = asked.as_json()
+    parts = [("thêm", told["add"]), ("bớt", told["remove"])]
+    what = "; ".join(f"{word} {', '.join(found)}" for word, found in parts if found)
+    output.console.print(f"Chờ người khác duyệt / waits for another person: {what} ({asked.actor})")
+    output.console.print(f"  lienthong keys approve {name}")
+
+
 def used(found: Sequence[uses.Use]) -> None:
     """Print from where a key was used, the latest first."""
     rows = [
@@ -145,6 +155,13 @@ def used(found: Sequence[uses.Use]) -> None:
     output.table("Đã dùng từ / used from", _USES, rows)
     if len(found) > _MOST_SHOWN:
         output.console.print(f"… và {len(found) - _MOST_SHOWN} địa chỉ nữa; --json cho đủ / more with --json")
+
+
+def _waiting(told: Mapping[str, Any] | None) -> dict[str, Any]:
+    if told is None:
+        return {}
+    grants = [*(f"+{name}" for name in told["add"]), *(f"-{name}" for name in told["remove"])]
+    return {"Quyền chờ duyệt / grants that wait": f"{', '.join(grants)} ({told['asked_by']})"}
 
 
 def _by(told: Mapping[str, Any], act: str) -> str:

@@ -10,16 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from lienthong.api_keys import acts, keys, uses
+from lienthong.api_keys import acts, keys, regranting, uses
 from lienthong.bus import operations
 from lienthong.bus.flows import key_review
 from lienthong.bus.hub import Hub
 from lienthong.console import key_sheet
-from lienthong.console.cli import context, key_recognition, key_words, output
+from lienthong.console.cli import context, key_recognition, key_words, output, proofs
 from lienthong.core import errors
 
 app = typer.Typer(no_args_is_help=True, help="Khoá API / API keys.")
 app.command("recognise")(key_recognition.recognise)
+app.add_typer(proofs.app, name="proof")
 
 Name = Annotated[str, typer.Argument(help="Mã hoặc phần đầu của khoá / id or prefix.")]
 Note = Annotated[str, typer.Option("--reason", help="Ghi chú; được ghi lại / a note; kept in the record.")]
@@ -153,6 +154,9 @@ def show(name: Name, json: context.Json = False) -> None:
         record, now = await keys.show(hub.storage, name), hub.now()
         used = await uses.totals(hub.storage, key_id=record.id)
         told = key_words.row(record, now, used.get(record.id))
+        async with hub.storage.reading() as conn:
+            asked = await regranting.waiting(conn, record.id)
+        told["waiting"] = asked.as_json() if asked else None
         return (
             told,
             await keys.generations(hub.storage, record.id),
@@ -229,6 +233,40 @@ def limit(
         )
 
     _act(name, work, "Đã đổi, có hiệu lực trong một giây / changed", json=json)
+
+
+@app.command()
+def grant(
+    name: Name,
+    reason: context.Reason,
+    add: Annotated[list[str] | None, typer.Option("--add", help="Quyền thêm, cách nhau bằng dấu phẩy.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Quyền bớt, đúng như `lienthong keys show` in ra.")
+    ] = None,
+    json: context.Json = False,
+) -> None:
+    """Thêm hoặc bớt quyền gọi: thao tác, dịch vụ, nhóm trường / add or remove grants."""
+    waits: list[regranting.Asked] = []
+
+    async def work(hub: Hub, now: datetime) -> keys.KeyRecord:
+        record = await regranting.change(
+            hub.storage,
+            name,
+            regranting.Wanted(_parts(add or []), _parts(remove or [])),
+            known_operations=operations.NAMES,
+            reason=reason,
+            actor=context.actor(),
+            now=now,
+            two_people=hub.settings.keys.two_people,
+        )
+        async with hub.storage.reading() as conn:
+            asked = await regranting.waiting(conn, record.id)
+        waits.extend([asked] if asked else [])
+        return record
+
+    _act(name, work, "Đã đổi quyền, có hiệu lực trong một giây / grants changed", json=json)
+    for asked in waits if not json else []:
+        key_words.waiting(asked, name)
 
 
 @app.command()

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import importlib
+from collections import UserDict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
-from lienthong.console.cli import (
-    context,
-    grants,
-    journal,
-    keys,
-    lookups,
-    messages,
-    proofs,
-    reports,
-    running,
-    seals,
-    sync,
-    targets,
-    upkeep,
-)
+from lienthong.console.cli import context, running, upkeep
+
+# The name of each group, and its module where that is called otherwise.
+_GROUPS = {
+    "keys": "keys",
+    "grants": "grants",
+    "lookups": "lookups",
+    "sync": "sync",
+    "messages": "messages",
+    "targets": "targets",
+    "journal": "journal",
+    "report": "reports",
+}
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name; a group is imported when it is asked for, as some of them take a second to start."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            module = importlib.import_module(f"lienthong.console.cli.{_GROUPS[name]}")
+            self.data[name] = typer.main.get_group(module.app)
+            self.data[name].name = name
+        return self.data[name]
+
+
+class _Program(typer.core.TyperGroup):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands({**self.commands, **dict.fromkeys(_GROUPS)})
+
 
 app = typer.Typer(
+    cls=_Program,
     name="lienthong",
     no_args_is_help=True,
     add_completion=False,
@@ -43,16 +64,6 @@ def _options(
 
 running.add_to(app)
 upkeep.add_to(app)
-keys.app.add_typer(proofs.app, name="proof")
-app.add_typer(keys.app, name="keys")
-app.add_typer(grants.app, name="grants")
-app.add_typer(lookups.app, name="lookups")
-app.add_typer(reports.app, name="report")
-app.add_typer(sync.app, name="sync")
-app.add_typer(messages.app, name="messages")
-app.add_typer(targets.app, name="targets")
-seals.add_to(journal.app)
-app.add_typer(journal.app, name="journal")
 
 
 def main() -> None:

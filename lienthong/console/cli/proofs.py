@@ -83,7 +83,9 @@ def add(
     if added.kind == "signature":
         output.console.print(f'Đặt keyid="{added.id}" trong chữ ký / put this keyid into each signature.')
     if added.kind == proof_register.ASSERTION:
-        output.console.print(f'Đặt kid="{added.id}" trong phần đầu của xác nhận / put this kid into each assertion.')
+        output.console.print(
+            f'Đặt kid="{added.id}" trong phần đầu của xác nhận / put this kid into each assertion.'
+        )
 
 
 @app.command()

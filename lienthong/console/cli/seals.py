@@ -20,6 +20,7 @@ from lienthong.monitoring import (
     log_check,
     merkle,
     seals,
+    stamps,
     verification,
     witnesses,
 )
@@ -111,16 +112,27 @@ def verify(
 
     async def work(hub: Hub) -> log_check.Report:
         home = hub.settings.home
-        report = await verification.verify(home, hub.storage, days=_days(hub))
+        public = checkpoints.verifier(key).public if key else None
+        report = await verification.verify(home, hub.storage, agency_key=public, days=_days(hub))
         place = witness or hub.settings.seals.witness_folder
         if place:
             await asyncio.to_thread(verification.compare, home, Path(place), report)
+        await asyncio.to_thread(_look_at_stamps, home, stamps.authority(hub.settings.seals), report)
         return report
 
     report = context.run(work) if folder is None else exports.check(folder, key=key or None)
     _tell(report, json=json)
     if not report.holds:
         raise typer.Exit(1)
+
+
+def _look_at_stamps(home: Path, who: stamps.Authority | None, report: log_check.Report) -> None:
+    for name in (seals.ACCESS, seals.ADMIN):
+        if not (home / "seals" / name / "verifier").exists():
+            continue
+        log = log_check.read_log(home, name, seals.signer(home).public, log_check.Report())
+        if log is not None:
+            stamps.look(home / "seals" / name, log.notes, who, report)
 
 
 def _tell(report: log_check.Report, *, json: bool) -> None:

@@ -12,7 +12,6 @@ import typer
 from lienthong.bus import hub as hubs
 from lienthong.console.cli import context, output
 from lienthong.core import migrations, records, settings
-from lienthong.monitoring import health
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,12 +49,17 @@ def _forward(*, json: bool) -> None:
 
 def show_settings(json: context.Json = False) -> None:
     """Cấu hình đang dùng, bí mật được che / the settings in force, secrets masked."""
-    found = settings.masked(context.guarded(context.chosen))
+    chosen = context.guarded(context.chosen)
+    found = settings.masked(chosen)
     if json:
         output.as_json(found)
         return
     rows = [{"name": name, "value": value} for name, value in sorted(_flat("LIENTHONG", found))]
     output.table("Cấu hình / settings", {"name": "Tên", "value": "Giá trị"}, rows)
+    from lienthong.monitoring import health
+
+    for risk in health.risks(chosen):
+        output.problems.print(f"RỦI RO / risk: {risk.vi} / {risk.en}", markup=False)
 
 
 def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -68,14 +72,22 @@ def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def check(json: context.Json = False) -> None:
     """Tự kiểm tra: cơ sở dữ liệu, Redis, từng hệ thống / self-check of everything the hub leans on."""
+    from lienthong.monitoring import health
+
     results: list[records.CheckResult] = context.run(health.check_everything, migrated=False)
     if json:
         output.as_json([result.model_dump() for result in results])
     else:
-        rows = [{"ok": "tốt" if item.ok else "HỎNG", "name": item.name, "vi": item.vi} for item in results]
+        rows = [{"ok": _state(item), "name": item.name, "vi": item.vi} for item in results]
         output.table("Tự kiểm tra / self-check", {"ok": "", "name": "Mục", "vi": "Kết quả"}, rows)
     if not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+def _state(item: records.CheckResult) -> str:
+    if not item.ok:
+        return "HỎNG"
+    return "RỦI RO" if item.facts.get("risk") else "tốt"
 
 
 def import_places(
