@@ -76,16 +76,17 @@ def check(
 
 
 def risks(chosen: settings.Settings) -> list[records.CheckResult]:
-    """Give what the settings allow although it is a risk: one line for each key that may merely name an official."""
+    """Give what the settings allow although it is a risk: a line for each key that may merely name an official."""
     return [
         records.CheckResult(
             name=f"plain_officials: {key_id}",
             ok=True,
-            vi=f"RỦI RO: khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều tra "
-            "cứu được dưới tên bất kỳ cán bộ nào. Hãy nâng cấp phần mềm rồi bỏ khoá khỏi "
+            vi=f"RỦI RO: khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều "
+            "tra cứu được dưới tên bất kỳ cán bộ nào. Hãy nâng cấp phần mềm rồi bỏ khoá khỏi "
             "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
-            en=f"RISK: key {key_id} may name an official without a signed assertion; whoever holds it can ask in any "
-            "official's name. Have the software sign, then take the key out of LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
+            en=f"RISK: key {key_id} may name an official without a signed assertion; whoever holds it can ask in "
+            "any official's name. Have the software sign, then take the key out of "
+            "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
             facts={"risk": "plain_officials", "key": key_id},
         )
         for key_id in chosen.residents.plain_officials
@@ -166,7 +167,7 @@ def _constant(name: str) -> float:
 _WHY: dict[str, tuple[str, str]] = {
     "unreadable": (
         "it is no JWT of at most 4,096 characters (three parts with dots between, each name once)",
-        "không đọc được: phải là một JWT dài tối đa 4.096 ký tự (ba phần cách nhau bằng dấu chấm, mỗi tên một lần)",
+        "không đọc được: phải là JWT dài tối đa 4.096 ký tự (ba phần cách nhau bằng dấu chấm, mỗi tên một lần)",
     ),
     "unknown_key": (
         "its kid is not the number of a key of the kind assertion registered for this API key "

@@ -98,7 +98,8 @@ async def replace_holder(
         _must_say_why(act)
         async with changing(store) as tx:
             held = await _held(tx, vault, name, refusal)
-            blank = {"email": "", "position": held.position, "full_name": "", "phone": "", "valid_from": act.now}
+            today = official_entries.begins(official_entries.begins_on(act.now))
+            blank = {"email": "", "position": held.position, "full_name": "", "phone": "", "valid_from": today}
             wanted = official_entries.entry({**official_entries.of(held).values(), **blank, **changes})
             _must_be_sound(wanted, now=act.now)
             await must_be_free(tx, wanted, but=held.id)
@@ -225,8 +226,8 @@ def taken(name: str) -> errors.Conflict:
     """Give the error for a code or an account that has a holder."""
     vi = {"code": "Mã cán bộ", "account": "Tài khoản"}[name]
     return errors.Conflict(
-        f"The {name} has a holder in force already (as a code or as an account); change that registration, or hand "
-        "it over: lienthong officials replace.",
+        f"The {name} has a holder in force already (as a code or as an account); change that registration, or "
+        "hand it over: lienthong officials replace.",
         detail_vi=f"{vi} này đang thuộc một cán bộ khác (là mã hoặc tài khoản của người đó); hãy sửa đăng ký ấy, "
         "hoặc bàn giao: lienthong officials replace.",
         field=name,

@@ -81,7 +81,7 @@ def day(text: str) -> date | None:
     """Read a day as people write it, `15/01/2026` or `2026-01-15`; nothing where it is none."""
     for form in ("%d/%m/%Y", "%Y-%m-%d"):
         try:
-            return datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 - a day has no zone
+            return datetime.strptime(text.strip(), form).date()
         except ValueError:
             continue
     return None
@@ -95,6 +95,11 @@ def begins(said: date) -> datetime:
 def ends(said: date) -> datetime:
     """Give the first moment after a day in Vietnam: the last day still counts."""
     return begins(said + timedelta(days=1))
+
+
+def begins_on(valid_from: datetime) -> date:
+    """Give the day in Vietnam on which a registration begins."""
+    return valid_from.astimezone(clock.VIETNAM).date()
 
 
 def last_day(valid_until: datetime) -> date:
@@ -164,7 +169,7 @@ _MAY_BE_EMPTY = ("unit_name", "email", "position")
 _SHAPES: dict[str, tuple[re.Pattern[str], str, str]] = {
     "code": (
         _CODE,
-        "Mã cán bộ có 1 đến 20 ký tự: chữ không dấu, số, dấu . _ / -, như bên quản lý cơ sở dữ liệu dân cư đã cấp.",
+        "Mã cán bộ có 1 đến 20 ký tự: chữ không dấu, số, dấu . _ / -, như bên quản lý CSDL dân cư đã cấp.",
         "The code has 1 to 20 characters: letters without diacritics, digits, . _ / -, as it was issued.",
     ),
     "account": (

@@ -25,7 +25,7 @@ _NEWEST = (_o.c.ended_at.is_not(None), _o.c.registered_at.desc(), _o.c.ended_at.
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    """One holder of an account. `code` is issued by the population database's owner (MaCanBo).
+    """One holder of an account. `code` is issued by the population database's owner.
 
     `procedures` are codes, beginnings such as `1.00*`, or `*` where every procedure was said explicitly.
     """
@@ -172,7 +172,7 @@ def masked_email(email: str) -> str:
 
 
 def _named(name: str, *, by_id: bool = False) -> sa.Select[Any]:
-    # A code goes before an account: the register lets nobody take another's code for an account, see official_acts.
+    # A code goes before an account; the register lets nobody take another's code for an account (official_acts).
     here = (_o.c.code == name) | (_o.c.account == name)
     if by_id:
         here = here | (_o.c.id == name)

@@ -22,6 +22,7 @@ from lienthong.core import errors, xml_reading
 _FAULT_STATUSES: Final = frozenset({400, 500})
 _CREDENTIAL_WORDS: Final = ("auth", "security", "forbidden", "permission", "accessdenied")
 _XROAD: Final = "http://x-road.eu/xsd/xroad.xsd"
+_HAS_XSI: Final = etree.XPath("boolean(//@*[namespace-uri()='http://www.w3.org/2001/XMLSchema-instance'])")
 _XROAD_ID: Final = "http://x-road.eu/xsd/identifiers"
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,120}")
 # Whatever zeep's loader runs into in a description that somebody else wrote; all of it means: not usable.
@@ -126,7 +127,7 @@ class Service:
             self._road.check_envelope(_xroad_fields(envelope), sent=content, message_id=sent_id)
         return envelope
 
-    async def row_reader(self, type_name: str) -> soap_rows.Convert:
+    async def row_reader(self, type_name: str) -> soap_rows.RowReader:
         """Compile the reader of a named type `{namespace}Name` of the description; see `read_rows`."""
         await self._loaded()
         from zeep import exceptions, helpers
@@ -232,12 +233,17 @@ class Service:
         return errors.OutcomeUnknown(**facts)
 
 
-def read_rows(root: xml_reading.Element, tag: str, *, reader: soap_rows.Convert) -> list[dict[str, Any]]:
-    """Read every element `{namespace}name` below as a typed row. Raises soap_rows.RowUnreadable.
+def read_rows(envelope: soap_reading.Envelope, tag: str, *, reader: soap_rows.RowReader) -> list[Any]:
+    """Read every element `{namespace}name` of an answer as a typed row. Raises soap_rows.RowUnreadable.
 
-    `reader` comes from `Service.row_reader`; the rows are those that zeep would give, many times sooner.
+    `reader` comes from `Service.row_reader`; the rows are those that zeep would give, many times sooner. A
+    document that uses xsi:nil or xsi:type, which almost none does, is left to zeep.
     """
-    return [reader(element) for element in root.iter(tag)]
+    if _HAS_XSI(envelope.root):
+        return [reader.by_zeep(element) for element in envelope.root.iter(tag)]
+    if reader.is_wholly_plain and envelope.raw:
+        return soap_rows.read_checked(envelope.raw, tag, reader=reader)
+    return [reader(element) for element in envelope.root.iter(tag)]
 
 
 def _open(documents: soap_documents.Documents, system: str) -> Any:

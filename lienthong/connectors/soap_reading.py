@@ -69,7 +69,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A SOAP message taken apart. `body` is the one element of the body, None where it is empty or a fault."""
+    """A SOAP message taken apart. `body` is the one element of the body, None where it is empty or a fault.
+
+    `raw` are the checked bytes of the envelope; empty where parts were put back into it.
+    """
 
     version: str
     root: xml_reading.Element = field(repr=False)
@@ -77,6 +80,7 @@ class Envelope:
     body: xml_reading.Element | None = field(repr=False)
     fault: Fault | None
     attachments: tuple[Part, ...] = ()
+    raw: bytes = field(default=b"", repr=False)
 
 
 def is_html(body: bytes) -> bool:
@@ -90,18 +94,20 @@ def read(body: bytes, content_type: str) -> Envelope:
     if content_type.lstrip().lower().startswith("multipart/"):
         first, attachments = _root_part(split(body, content_type), content_type)
         body = first.content
-    root = xml_reading.parse(body.strip())
+    body = body.strip()
+    root = xml_reading.parse(body)
     namespace, name = _name(root)
     if name != "Envelope" or namespace not in (SOAP_11, SOAP_12):
         raise Refused("no envelope")
-    attachments = _put_back(root, attachments)
+    given, attachments = len(attachments), _put_back(root, attachments)
     header, holder = root.find(f"{{{namespace}}}Header"), root.find(f"{{{namespace}}}Body")
     if holder is None:
         raise Refused("no body")
     children = list(holder)
     fault = _fault(children, namespace)
     content = children[0] if children and fault is None else None
-    return Envelope("1.1" if namespace == SOAP_11 else "1.2", root, header, content, fault, attachments)
+    raw = body if len(attachments) == given else b""
+    return Envelope("1.1" if namespace == SOAP_11 else "1.2", root, header, content, fault, attachments, raw)
 
 
 def _fault(children: Sequence[xml_reading.Element], namespace: str) -> Fault | None:

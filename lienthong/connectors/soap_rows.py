@@ -7,15 +7,16 @@ The rows are those of `zeep.helpers.serialize_object`, as plain dicts; what is b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from xml.etree import ElementTree
 
 from lienthong.core import xml_reading
 
-Convert = Callable[[xml_reading.Element], Any]
-_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
-_XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+Convert = Callable[[Any], Any]
+# How a field is read: its text as it stands, its text through a function, its element through a function.
+_TEXT, _VALUE, _ELEMENT = range(3)
 
 
 class RowUnreadable(ValueError):
@@ -26,113 +27,126 @@ class RowUnreadable(ValueError):
         super().__init__(field)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    key: str
-    many: bool
-    convert: Convert
-
-
 class RowReader:
-    """Reads elements of one complex type into dicts."""
+    """Reads elements of one complex type into dicts. `by_zeep` reads the same, slowly, whatever they carry."""
 
-    def __init__(self, fields: dict[str, _Field], *, required: frozenset[str]) -> None:
+    def __init__(self, by_zeep: Convert) -> None:
+        """Leave all to zeep until fields are given."""
+        self.by_zeep = by_zeep
+        self.is_plain = False
+        self.is_wholly_plain = False
+        self._fields: dict[str, tuple[str, int, Convert, bool]] = {}
+        self._required: frozenset[str] = frozenset()
+        self._blank: dict[str, Any] = {}
+        self._lists: tuple[str, ...] = ()
+
+    def read_by(self, fields: dict[str, tuple[str, int, Convert, bool]], *, required: frozenset[str]) -> None:
+        """Read by these from now on: tag → name, how, by what, whether it may come again."""
+        self.is_plain = True
+        inner = [it for _, how, it, _ in fields.values() if how == _ELEMENT]
+        self.is_wholly_plain = all(isinstance(it, RowReader) and it.is_wholly_plain for it in inner)
         self._fields, self._required = fields, required
-        self._blank = {field.key: None for field in fields.values()}
-        self._lists = tuple(field.key for field in fields.values() if field.many)
+        self._blank = {key: None for key, _, _, _ in fields.values()}
+        self._lists = tuple(key for key, _, _, many in fields.values() if many)
 
-    def __call__(self, element: xml_reading.Element) -> dict[str, Any] | None:
+    def __call__(self, element: xml_reading.Element | ElementTree.Element) -> Any:
         """Read one element. Raises RowUnreadable."""
-        if not len(element):
+        if not self.is_plain:
+            return self.by_zeep(element)
+        children: list[Any] = list(element)
+        if not children:
             return None
+        tags = [child.tag for child in children]
         row: dict[str, Any] = self._blank.copy()
         for key in self._lists:
             row[key] = []
-        fields = self._fields
-        tag = ""
+        fields, tag = self._fields, ""
         try:
-            for child in element:
-                tag = child.tag
-                field = fields[tag]
-                if field.many:
-                    row[field.key].append(field.convert(child))
+            for tag, child in zip(tags, children, strict=True):
+                key, how, convert, many = fields[tag]
+                value: Any
+                if how == _ELEMENT:
+                    value = convert(child)
                 else:
-                    row[field.key] = field.convert(child)
-        except (KeyError, ValueError, ArithmeticError):
-            raise RowUnreadable(tag.rpartition("}")[2]) from None
-        if self._required:
-            missing = self._required - {child.tag for child in element}
-            if missing:
-                raise RowUnreadable(min(missing).rpartition("}")[2])
+                    value = child.text
+                    if how == _VALUE and value is not None:
+                        value = convert(value)
+                if many:
+                    row[key].append(value)
+                else:
+                    row[key] = value
+        except (KeyError, ValueError, InvalidOperation):
+            raise RowUnreadable(_name(tag)) from None
+        if not self._required.issubset(tags):
+            raise RowUnreadable(_name(min(self._required.difference(tags))))
         return row
 
 
-def compile_type(
-    kind: Any, *, schema: Any, serialise: Callable[[Any], Any], seen: tuple[Any, ...] = ()
-) -> Convert:
-    """Make the reader of an XSD type of zeep's; `serialise` is what turns zeep's objects into plain ones."""
+def read_checked(raw: bytes, tag: str, *, reader: RowReader) -> list[Any]:
+    """Read the rows of a document that `core.xml_reading` has let through. Raises RowUnreadable.
+
+    The standard library's elements hold their texts ready, while lxml makes each anew when it is looked at:
+    parsing once more costs far less than it saves. DTD and entities were refused before.
+    """
+    return [reader(element) for element in ElementTree.fromstring(raw).iter(tag)]  # noqa: S314
+
+
+def compile_type(kind: Any, *, schema: Any, serialise: Convert, seen: tuple[Any, ...] = ()) -> RowReader:
+    """Make the reader of a complex type of zeep's; `serialise` turns zeep's objects into plain ones."""
 
     def by_zeep(element: xml_reading.Element) -> Any:
         return serialise(kind.parse_xmlelement(element, schema))
 
-    if not hasattr(kind, "elements_nested"):
-        return _simple(kind)
-    parts = [part for _, part in kind.elements_nested]
-    plain = len(parts) == 1 and type(parts[0]).__name__ in ("Sequence", "All") and not kind.attributes
-    if not plain or kind in seen or parts[0].max_occurs != 1:
-        return by_zeep
-    fields: dict[str, _Field] = {}
+    reader = RowReader(by_zeep)
+    parts = [part for _, part in getattr(kind, "elements_nested", ())]
+    is_sequence = len(parts) == 1 and type(parts[0]).__name__ in ("Sequence", "All") and parts[0].max_occurs == 1
+    if not is_sequence or kind.attributes or kind in seen:
+        return reader
+    fields: dict[str, tuple[str, int, Convert, bool]] = {}
     required = set()
     for part in parts[0]:
-        if type(part).__name__ != "Element" or part.qname is None:
-            return by_zeep
-        tag = part.qname.text
-        if tag in fields:
-            return by_zeep
-        convert = compile_type(part.type, schema=schema, serialise=serialise, seen=(*seen, kind))
-        fields[tag] = _Field(
-            part.attr_name, part.accepts_multiple, _careful(part, convert, schema, serialise)
-        )
-        if part.min_occurs and part.min_occurs > 0:
+        tag = part.qname.text if type(part).__name__ == "Element" else ""
+        if not tag or tag in fields:
+            return reader
+        if hasattr(part.type, "elements_nested"):
+            inner = compile_type(part.type, schema=schema, serialise=serialise, seen=(*seen, kind))
+            fields[tag] = (part.attr_name, _ELEMENT, inner, part.accepts_multiple)
+        else:
+            fields[tag] = (part.attr_name, *_simple(part.type), part.accepts_multiple)
+        if part.min_occurs:
             required.add(tag)
-    return RowReader(fields, required=frozenset(required))
+    reader.read_by(fields, required=frozenset(required))
+    return reader
 
 
-def _careful(part: Any, convert: Convert, schema: Any, serialise: Callable[[Any], Any]) -> Convert:
-    """Leave what carries xsi:nil or xsi:type to zeep; almost nothing does, and to ask costs little."""
+def _simple(kind: Any) -> tuple[int, Convert]:
+    names = [cls.__name__ for cls in type(kind).__mro__]
+    if "String" in names and "NormalizedString" not in names:
+        return _TEXT, str
+    read: Convert = kind.pythonvalue
+    for name in names:
+        if name in _QUICK:
+            return _VALUE, _or_else(_QUICK[name], read)
+    return _VALUE, read
 
-    def run(element: xml_reading.Element) -> Any:
-        if element.attrib and (_NIL in element.attrib or _XSI_TYPE in element.attrib):
-            return serialise(part.parse(element, schema, allow_none=True))
-        return convert(element)
 
-    return run
+_QUICK: Final[dict[str, Convert]] = {
+    "Integer": int,
+    "Decimal": Decimal,
+    "DateTime": datetime.fromisoformat,
+    "Date": date.fromisoformat,
+}
 
 
-def _simple(kind: Any) -> Convert:
-    names = {cls.__name__ for cls in type(kind).__mro__}
-    if "String" in names and not names & {"Token", "NormalizedString"}:
-        return lambda element: element.text
-    fast = _fast_value(names)
-    read = kind.pythonvalue
-
-    def run(element: xml_reading.Element) -> Any:
-        text = element.text
-        if text is None:
-            return None
-        if fast is not None:
-            try:
-                return fast(text)
-            except ValueError:
-                pass
-        return read(text)
+def _or_else(quick: Convert, read: Convert) -> Convert:
+    def run(text: str) -> Any:
+        try:
+            return quick(text)
+        except (ValueError, InvalidOperation):
+            return read(text)
 
     return run
 
 
-def _fast_value(names: set[str]) -> Callable[[str], Any] | None:
-    if "DateTime" in names:
-        return datetime.fromisoformat
-    if "Date" in names:
-        return date.fromisoformat
-    return None
+def _name(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -301,3 +301,14 @@ def revoked_at(revocation_list: bytes, *, serial: int, issuer: bytes) -> datetim
         return None
     entry = found.get_revoked_certificate_by_serial_number(serial)
     return None if entry is None else entry.revocation_date_utc
+
+
+def certificate_der(text: str) -> bytes:
+    """Read a certificate written as base64, as it stands in XML; gives DER. Raises ValueError where it is none."""
+    (found,) = read_certificates(base64.b64decode("".join(text.split()), validate=True))
+    return found
+
+
+def certificate_pem(encoded: bytes) -> str:
+    """Write a certificate (DER) as PEM."""
+    return x509.load_der_x509_certificate(encoded).public_bytes(serialization.Encoding.PEM).decode("ascii")

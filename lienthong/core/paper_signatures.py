@@ -29,6 +29,7 @@ _CERTIFICATES: Final = frozenset({".pem", ".crt", ".cer", ".der"})
 _LISTS: Final = frozenset({".crl"})
 _AT_A_TIME: Final = 2
 _PROGRAM: Final = "lienthong.core.paper_checking"
+BEGUN: Final = b"begun"
 
 _waiting_room = concurrent.futures.ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="paper-signatures")
 
@@ -126,23 +127,25 @@ def packed(content: bytes, *, kind: Kind, anchors: Anchors, now: datetime) -> by
 
 
 def _judge(task: bytes) -> Mapping[str, Any]:
-    """Run the other process. Whatever it dies of, the paper is to blame; that it cannot start is our own defect."""
+    """Run the other process. What it dies of the paper is to blame for; that it cannot begin is our own defect."""
     try:
         done = subprocess.run(  # noqa: S603  (our own interpreter, our own module)
             [sys.executable, "-I", "-m", _PROGRAM],
             input=task,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback could quote the paper
             timeout=LONGEST_S,
             env={"PATH": os.defpath},
             check=False,
         )
     except subprocess.TimeoutExpired:
         return {"reason": "too_heavy"}
-    if done.returncode < 0:
-        return {"reason": "too_heavy"}
+    began, _, said = done.stdout.partition(b"\n")
+    if began != BEGUN:
+        raise errors.InternalFault(reason=f"checking of signatures cannot begin: {done.returncode}")
     if done.returncode:
-        raise errors.InternalFault(reason=f"checking of signatures ended with {done.returncode}")
-    found: dict[str, Any] = orjson.loads(done.stdout)
+        return {"reason": "too_heavy" if done.returncode < 0 else "broken"}
+    found: dict[str, Any] = orjson.loads(said)
     return found
 
 

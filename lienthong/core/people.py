@@ -121,7 +121,7 @@ class ResidentQuestion(records.Record):
 class Errand(records.Record):
     """On whose behalf and for what a national register is asked: what its own access log wants to know.
 
-    `number` is the hub's number of the question (MaYeuCau), unique, at most 40 characters.
+    `number` is the hub's number of the question, unique, at most 40 characters.
     """
 
     number: Annotated[str, StringConstraints(min_length=1, max_length=40)]

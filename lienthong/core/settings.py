@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,13 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from lienthong.core import errors
+from lienthong.core import errors, settings_tree
 
-PREFIX = "LIENTHONG_"
-# Read by others before or beside the settings: the file itself, and where the tests find real data.
-_NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
-# Settings that are files themselves: TLS reads them by name, so `_FILE` does not mean "the value lies in there".
-_FILES = frozenset({"ca_file", "certificate_file", "private_key_file", "client_ca_file", "stamp_ca_file"})
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
 
@@ -341,79 +335,11 @@ def load(environ: Mapping[str, str], *, config: Path | None = None) -> Settings:
 
     Raises Misconfigured naming every unknown, missing or wrong name, and what to do about it.
     """
-    chosen = config or (Path(environ["LIENTHONG_CONFIG"]) if environ.get("LIENTHONG_CONFIG") else None)
-    tree = _read_toml(chosen or Path("lienthong.toml"), must_exist=chosen is not None)
-    for name, value in sorted(environ.items()):
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
-            _put(tree, name.removeprefix(PREFIX).lower().split("__"), value, name=name)
-    _read_secret_files(tree)
-    _split_lists(tree)
+    tree = settings_tree.read(environ, config=config)
     try:
         return Settings.model_validate(tree)
     except ValidationError as exc:
         raise _misconfigured(exc) from exc
-
-
-def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
-    if not path.exists():
-        if must_exist:
-            raise errors.Misconfigured(
-                f"the settings file {path} does not exist", detail_vi=f"Không có tệp cấu hình {path}."
-            )
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise errors.Misconfigured(
-            f"the settings file {path} cannot be read: {exc}",
-            detail_vi=f"Không đọc được tệp cấu hình {path}: {exc}",
-        ) from exc
-
-
-def _put(tree: dict[str, Any], path: list[str], value: str, *, name: str) -> None:
-    node = tree
-    for part in path[:-1]:
-        node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            raise errors.Misconfigured(
-                f"{name} goes into {part}, which is not a section",
-                detail_vi=f"{name} trỏ vào {part}, không phải là một mục cấu hình.",
-            )
-    node[path[-1]] = value
-
-
-def _read_secret_files(tree: dict[str, Any]) -> None:
-    for name in list(tree):
-        value = tree[name]
-        if isinstance(value, dict):
-            _read_secret_files(value)
-        elif name.endswith("_file") and name not in _FILES and isinstance(value, str):
-            path = Path(value)
-            if not path.is_file():
-                raise errors.Misconfigured(
-                    f"the secret file for {name} does not exist: {path}",
-                    detail_vi=f"Không có tệp bí mật cho {name}: {path}",
-                )
-            tree[name.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
-            del tree[name]
-
-
-# Settings that the environment gives as words between commas.
-_LISTS = (
-    ("dossiers", "targets"),
-    ("gateway", "trusted_proxies"),
-    ("keys", "remind_days"),
-    ("proof", "tokens_once"),
-    ("residents", "plain_officials"),
-    ("residents", "refused"),
-)
-
-
-def _split_lists(tree: dict[str, Any]) -> None:
-    for section, name in _LISTS:
-        value = tree.get(section, {}).get(name)
-        if isinstance(value, str):
-            tree[section][name] = [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _misconfigured(exc: ValidationError) -> errors.Misconfigured:
@@ -421,11 +347,11 @@ def _misconfigured(exc: ValidationError) -> errors.Misconfigured:
     for error in exc.errors(include_input=False, include_url=False):
         path = "__".join(str(part).upper() for part in error["loc"])
         if error["type"] == "extra_forbidden":
-            lines_en.append(f"{PREFIX}{path} is not a setting of the hub")
-            lines_vi.append(f"{PREFIX}{path} không phải là tên cấu hình của trục")
+            lines_en.append(f"{settings_tree.PREFIX}{path} is not a setting of the hub")
+            lines_vi.append(f"{settings_tree.PREFIX}{path} không phải là tên cấu hình của trục")
         else:
-            lines_en.append(f"{PREFIX}{path}: {error['msg']}")
-            lines_vi.append(f"{PREFIX}{path}: giá trị không hợp lệ ({error['msg']})")
+            lines_en.append(f"{settings_tree.PREFIX}{path}: {error['msg']}")
+            lines_vi.append(f"{settings_tree.PREFIX}{path}: giá trị không hợp lệ ({error['msg']})")
     return errors.Misconfigured("; ".join(lines_en), detail_vi="; ".join(lines_vi))
 
 

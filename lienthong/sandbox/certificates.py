@@ -6,6 +6,7 @@ The one place of the sandbox where cryptography is used.
 from __future__ import annotations
 
 import base64
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
+_MAKING = threading.Lock()
 AGENCY = "UBND xã Thử Nghiệm (giả lập)"
 
 
@@ -96,9 +98,14 @@ class Trust:
     stranger: Signer
 
 
-@cache
 def trust() -> Trust:
     """Make the authority and its signers, once in a process."""
+    with _MAKING:  # two callers at once would make two authorities
+        return _trust()
+
+
+@cache
+def _trust() -> Trust:
     ours, theirs = "Thẩm quyền chứng thực giả lập", "Thẩm quyền lạ (giả lập)"
     authority = _authority(ours)
     return Trust(
@@ -109,9 +116,14 @@ def trust() -> Trust:
     )
 
 
-@cache
 def token_key() -> rsa.RSAPrivateKey:
     """Make the key that id tokens are signed with, once in a process."""
+    with _MAKING:
+        return _token_key()
+
+
+@cache
+def _token_key() -> rsa.RSAPrivateKey:
     return _key()
 
 

@@ -60,7 +60,8 @@ class PopulationC06:
         try:
             if request.method != "POST":
                 raise Refused(405, "POST only")
-            self._check_headers(request)
+            fields = soap_text.xroad_fields(request.body)
+            self._check_headers(request, client=soap_text.xroad_client(fields))
             question = question_of(soap_text.body_element(request.body))
             request.about |= question.shown()
             found = self._population.ask(question, now=request.now)
@@ -68,11 +69,13 @@ class PopulationC06:
             return soap_text.fault(500, f"unreadable: {problem}", by_client=True)
         except Refused as refused:
             return soap_text.fault(refused.status, str(refused), by_client=refused.by_client)
-        body = soap_text.envelope(population.answer_body(question.operation, found, at=request.at))
+        kind = str(request.chosen.get("wrong_hash", {}).get("kind", ""))
+        header = soap_text.xroad_header(fields, posted=request.body, kind=kind) if fields else ""
+        body = soap_text.envelope(population.answer_body(question.operation, found, at=request.at), header=header)
         request.about["found"] = len(found)
         return Reply(soap_text.touched(body, request.chosen), 200, soap_text.XML)
 
-    def _check_headers(self, request: Request) -> None:
+    def _check_headers(self, request: Request, *, client: str) -> None:
         headers, account = request.headers, self.account
         if headers.get("content-type", "").partition(";")[0].strip().lower() not in _MEDIA:
             raise Refused(415, "Content-Type: application/xml or text/xml")
@@ -92,7 +95,7 @@ class PopulationC06:
             raise Refused(401, "Authorization: wrong name or digest")
         if not hmac.compare_digest(headers.get("apikey", "").encode(), account.api_key.encode()):
             raise Refused(403, "ApiKey: unknown")
-        if headers.get("x-road-client", "").strip("/") != account.client:
+        if (client or headers.get("x-road-client", "").strip("/")) != account.client:
             raise Refused(403, "X-Road-Client: no member with this path")
 
 

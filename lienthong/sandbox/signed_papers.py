@@ -7,6 +7,7 @@ certificate that had expired, not signed at all.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -30,6 +31,12 @@ class PaperFile:
 @cache
 def files() -> dict[str, PaperFile]:
     """Make every file, by its name; takes a few seconds, once in a process."""
+    # In a thread of its own: what signs a PDF wants an event loop, and the caller may have one running.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_made).result()
+
+
+def _made() -> dict[str, PaperFile]:
     made = [PaperFile(f"ket-qua-{kind}.pdf", kind, _pdf(kind)) for kind in KINDS]
     made += [PaperFile(f"ket-qua-{kind}.xml", kind, _xml(kind)) for kind in KINDS]
     made.append(PaperFile("ket-qua-appended.pdf", "altered", _appended(_pdf("valid"))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from lienthong.sandbox import xml_tree
@@ -9,6 +11,8 @@ from lienthong.sandbox.wire import Reply
 from lienthong.sandbox.xml_tree import Node, Unreadable, element
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+XROAD = "http://x-road.eu/xsd/xroad.xsd"
+SHA512 = "http://www.w3.org/2001/04/xmlenc#sha512"
 XML = b"text/xml; charset=utf-8"
 _DOCTYPES = {
     "dtd": '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">',
@@ -28,9 +32,30 @@ def body_element(raw: bytes) -> Node:
     return bodies[0].children[0]
 
 
-def envelope(inside: str) -> bytes:
+def xroad_fields(raw: bytes) -> list[Node]:
+    """Read the X-Road elements of a header, where the call comes in X-Road's SOAP form (contracts §6.1)."""
+    root = xml_tree.read(raw)
+    header = next((one for one in root.children if (one.namespace, one.name) == (ENVELOPE, "Header")), None)
+    return [one for one in header.children if one.namespace == XROAD] if header is not None else []
+
+
+def xroad_client(fields: list[Node]) -> str:
+    """Return the path of the calling member that an X-Road header names; empty where it names none."""
+    client = next((one for one in fields if one.name == "client"), None)
+    return "/".join(part.text.strip() for part in client.children) if client is not None else ""
+
+
+def xroad_header(fields: list[Node], *, posted: bytes, kind: str = "") -> str:
+    """Write the header of an answer: the request's own fields, and the hash of the envelope as it was posted."""
+    digest = base64.b64encode(hashlib.sha512(posted + (b"x" if kind == "wrong" else b"")).digest()).decode()
+    hashed = Node(XROAD, "requestHash", digest, attributes={"algorithmId": SHA512})
+    shown = [*fields, hashed] if kind != "missing" else fields
+    return f"<env:Header>{''.join(xml_tree.written(one) for one in shown)}</env:Header>"
+
+
+def envelope(inside: str, *, header: str = "") -> bytes:
     """Write an envelope around what is already XML."""
-    text = f'<env:Envelope xmlns:env="{ENVELOPE}"><env:Body>{inside}</env:Body></env:Envelope>'
+    text = f'<env:Envelope xmlns:env="{ENVELOPE}">{header}<env:Body>{inside}</env:Body></env:Envelope>'
     return f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 LARGEST_BYTES = 1_000_000
 DEEPEST = 30
@@ -24,6 +24,7 @@ class Node:
     name: str
     text: str = ""
     children: list[Node] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def child(self, name: str) -> Node | None:
         """Return the first child of that local name."""
@@ -36,12 +37,12 @@ class _Builder:
         self._open: list[Node] = []
         self._nodes = 0
 
-    def begin(self, name: str, _: object) -> None:
+    def begin(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
         self._nodes += 1
         if len(self._open) >= DEEPEST or self._nodes > MOST_NODES:
             raise Unreadable("too deep or too large")
-        node = Node(namespace, local)
+        node = Node(namespace, local, attributes=attributes)
         if self._open:
             self._open[-1].children.append(node)
         elif self.root is None:
@@ -88,6 +89,18 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for child in node.children:
         yield from walk(child)
+
+
+def written(node: Node) -> str:
+    """Write a tree again; only namespaces and prefixes may come out otherwise."""
+    head = f"{node.name} xmlns={quoteattr(node.namespace)}" if node.namespace else f'{node.name} xmlns=""'
+    for place, (name, value) in enumerate(node.attributes.items()):
+        namespace, _, local = name.rpartition(" ")
+        prefix = f"p{place}:" if namespace else ""
+        declared = f" xmlns:p{place}={quoteattr(namespace)}" if namespace else ""
+        head += f"{declared} {prefix}{local}={quoteattr(value)}"
+    inside = "".join(written(child) for child in node.children) or escape(node.text)
+    return f"<{head}>{inside}</{node.name}>"
 
 
 def element(name: str, inside: str = "", *, text: object = None) -> str:

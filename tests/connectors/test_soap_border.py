@@ -401,7 +401,7 @@ async def test_rows_read_raw_are_those_that_zeep_would_give(desk: Desk, body: st
     typed = (await desk.ask())["row"]
     reader = await desk.service.row_reader("{urn:demo}Row")
     envelope = await desk.service.ask("ask", {"word": "x"})
-    assert soap.read_rows(envelope.root, "{urn:demo}row", reader=reader) == typed
+    assert soap.read_rows(envelope, "{urn:demo}row", reader=reader) == typed
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ async def test_a_row_that_is_not_of_its_type_is_named_by_field(desk: Desk, body:
     reader = await desk.service.row_reader("{urn:demo}Row")
     envelope = await desk.service.ask("ask", {"word": "x"})
     with pytest.raises(soap_rows.RowUnreadable) as raised:
-        soap.read_rows(envelope.root, "{urn:demo}row", reader=reader)
+        soap.read_rows(envelope, "{urn:demo}row", reader=reader)
     assert raised.value.field == field
 
 

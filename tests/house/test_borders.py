@@ -142,11 +142,17 @@ def test_the_mapping_files_have_words_to_look_for() -> None:
     assert {"MaHoSo", "TrangThaiHoSo", "MATTHC", "submissionMethod"} <= foreign_words()
 
 
+# A door whose whole purpose is to take in what others spell that way.
+COMPATIBILITY_DOOR = HOUSE / "bus" / "gateway" / "compat.py"
+
+
 def test_foreign_field_names_stand_only_at_the_border() -> None:
     foreign = foreign_words()
     found = []
     for path in sorted((*HOUSE.rglob("*.py"), *HOUSE.rglob("*.lua"))):
-        if path.is_relative_to(HOUSE / "sandbox") or (path.parent.parent == CONNECTORS and path.name == "wire.py"):
+        if path.is_relative_to(HOUSE / "sandbox") or path == COMPATIBILITY_DOOR:
+            continue
+        if path.parent.parent == CONNECTORS and path.name == "wire.py":
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if words := foreign & set(re.findall(r"\w+", line)):

@@ -30,7 +30,7 @@ PAGES = sorted(
         *ROOT.glob("lienthong/**/README.md"),
     ]
 )
-ROW = re.compile(r"^\| `(LIENTHONG_[A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(LIENTHONG_[A-Z0-9_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^|[`(]|\s)lienthong((?: --?[a-z-]+(?: <[^>]*>| [^\s`-]\S*)?)*(?: [a-z-]+)+)")
 
@@ -87,7 +87,7 @@ def test_every_setting_is_explained_in_vietnamese() -> None:
 
 
 def example_names() -> dict[str, str]:
-    found = re.findall(r"^(?:# )?(LIENTHONG_[A-Z_]+)=(.*)$", text(EXAMPLE), re.MULTILINE)
+    found = re.findall(r"^(?:# )?(LIENTHONG_[A-Z0-9_]+)=(.*)$", text(EXAMPLE), re.MULTILINE)
     return dict(found)
 
 

@@ -275,3 +275,21 @@ async def test_many_questions_wait_side_by_side(population):
     answers = await asyncio.gather(*(population.look_up() for _ in range(200)))
     assert {answer.status_code for answer in answers} == {200}
     assert (await population.caller.look("counts"))["systems"]["population_c06"]["look_up"] == {"read": 200}
+
+
+async def test_x_roads_soap_form_gets_its_header_back_with_the_hash_of_the_envelope(population):
+    header = (
+        '<x:client xmlns:x="http://x-road.eu/xsd/xroad.xsd" xmlns:i="http://x-road.eu/xsd/identifiers"'
+        ' i:objectType="SUBSYSTEM"><i:xRoadInstance>VN</i:xRoadInstance><i:memberClass>GOV</i:memberClass>'
+        "<i:memberCode>000.00.00.H38</i:memberCode><i:subsystemCode>lgsp</i:subsystemCode></x:client>"
+        '<x:id xmlns:x="http://x-road.eu/xsd/xroad.xsd">id-7</x:id>'
+    )
+    body = population.envelope("TraCuuThongTinCongDan", population.fields())
+    body = body.replace(b"<soapenv:Header/>", f"<soapenv:Header>{header}</soapenv:Header>".encode())
+    answer = await population.post(body, **{"X-Road-Client": None})
+    assert people_of(answer)
+    root, xroad = ElementTree.fromstring(answer.content), "{http://x-road.eu/xsd/xroad.xsd}"
+    assert root.findtext(f".//{xroad}id") == "id-7"
+    assert root.find(f".//{xroad}client").attrib == {"{http://x-road.eu/xsd/identifiers}objectType": "SUBSYSTEM"}
+    wanted = base64.b64encode(hashlib.sha512(body).digest()).decode()
+    assert root.findtext(f".//{xroad}requestHash") == wanted

@@ -136,7 +136,7 @@ async def test_pyxroad_calls_every_operation_and_gets_its_headers_back(town: soa
         return answers
 
     for name, got in (await asyncio.to_thread(call_all)).items():
-        print(name, list(got), [type(v).__name__ for v in got.values()]); town.check(name, got)
+        town.check(name, got["body"])
 
 
 async def test_the_description_is_one_that_xmllint_accepts(town: soap_town.Town, tmp_path: Path):

@@ -61,7 +61,7 @@ def numbered(agency_code: str, *, now: datetime, serial: int) -> str:
 
 
 async def rule(conn: AsyncConnection, procedure_code: str) -> tuple[tuple[str, ...], str]:
-    """Give the field groups and the service code (MaDVC) set for a procedure; the least where nothing is set."""
+    """Give the field groups and the service code set for a procedure; the least where nothing is set."""
     row = await storage.first(conn, sa.select(_r).where(_r.c.procedure_code == procedure_code))
     if row is None:
         return lookup_policy.LEAST, ""

@@ -67,7 +67,7 @@ class Asked(_View):
     """What every answer says about the question itself."""
 
     lookup_id: str = Field(description="Số lần hỏi trong sổ của trục")
-    number: str = Field(description="Mã yêu cầu đã gửi tới cơ sở dữ liệu quốc gia (MaYeuCau)")
+    number: str = Field(description="Mã yêu cầu đã gửi tới cơ sở dữ liệu quốc gia")
     official: str = Field(description="Mã cán bộ đứng tên lần hỏi")
     dossier_code: str = Field(description="Mã hồ sơ")
     repeated: Repeated | None = Field(None, description="Có khi câu hỏi này vừa được hỏi cho cùng hồ sơ")

@@ -67,7 +67,7 @@ def rule(
     fields: Annotated[
         str, typer.Option(help="Nhóm trường, cách nhau bằng dấu phẩy; trống là trở về mức ít nhất / groups.")
     ] = "",
-    service_code: Annotated[str, typer.Option(help="Mã dịch vụ (MaDVC) được cấp cho thủ tục.")] = "",
+    service_code: Annotated[str, typer.Option(help="Mã dịch vụ được cấp cho thủ tục.")] = "",
 ) -> None:
     """Đặt các nhóm trường mà một thủ tục được lấy / set which groups of fields a procedure may ask for."""
     groups = tuple(part.strip() for part in fields.split(",") if part.strip())
@@ -96,7 +96,7 @@ def rules(json: context.Json = False) -> None:
     heads = {
         "procedure_code": "Thủ tục",
         "field_groups": "Nhóm trường",
-        "service_code": "MaDVC",
+        "service_code": "Mã dịch vụ",
         "set_at": "Đặt lúc",
         "set_by": "Người đặt",
         "reason": "Lý do",
