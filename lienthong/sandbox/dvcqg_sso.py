@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -38,6 +39,7 @@ class DvcqgSso:
     def __init__(self, *, client: Client | None = None) -> None:
         """Serve this client."""
         self.client = client or Client()
+        self._has_key = False
         self._codes = Tokens(life_s=CODE_LIFE_S)
         self._tokens = Tokens(life_s=self.client.life_s)
         self._services: dict[str, Callable[[Request], Reply]] = {
@@ -47,7 +49,10 @@ class DvcqgSso:
         }  # fmt: skip
 
     async def prepare(self) -> None:
-        """Nothing takes long here."""
+        """Make the key of id tokens, once."""
+        if not self._has_key:
+            await asyncio.to_thread(certificates.token_key)
+            self._has_key = True
 
     def forget(self) -> None:
         """Forget codes and tokens."""

@@ -1,4 +1,4 @@
-"""WS-Security at the SOAP door: user names with a key or a digest, times and nonces, signatures and wrapped ones."""
+"""WS-Security at the SOAP door: user names with key or digest, times and nonces, signatures and wrapped ones."""
 
 from __future__ import annotations
 
@@ -247,7 +247,8 @@ class Signed:
     def _by_token(self, header: Any, signature: Any) -> None:
         encoded = base64.b64encode(signing.der(self.certificate)).decode()
         held = etree.fromstring(
-            f'<w:BinarySecurityToken xmlns:w="{WSSE}" xmlns:u="{WSU}" u:Id="cert">{encoded}</w:BinarySecurityToken>'
+            f'<w:BinarySecurityToken xmlns:w="{WSSE}" xmlns:u="{WSU}" u:Id="cert">{encoded}'
+            "</w:BinarySecurityToken>"
         )
         said = etree.fromstring(
             f'<w:SecurityTokenReference xmlns:w="{WSSE}"><w:Reference URI="#cert"/></w:SecurityTokenReference>'
@@ -263,7 +264,7 @@ async def signed(here: Town) -> Signed:
     made = Signed(private, signing.certificate(private, starts=START - timedelta(days=1)), here.clock[0])
     await register(here, made.certificate)
     await proof_register.require(
-        here.hub.storage, here.issued.record.id, ["signature"], reason="x", actor="an", now=here.clock[0]
+        here.hub.storage, here.issued.record.id, ["certificate"], reason="x", actor="an", now=here.clock[0]
     )
     return made
 
@@ -301,9 +302,7 @@ async def test_a_key_on_an_elliptic_curve_signs_as_well(here: Town, signed: Sign
     private = ec.generate_private_key(ec.SECP256R1())
     other = Signed(private, signing.certificate(private, starts=START - timedelta(days=1)), here.clock[0])
     await register(here, other.certificate)
-    here.clock[0] += timedelta(seconds=1)
-    answer = await send(here, other.message())
-    assert code(answer) in ("ok", "Client.ProofRejected")
+    assert code(await send(here, other.message())) == "ok"
 
 
 def wrapped(raw: bytes, *, where: str) -> bytes:

@@ -17,6 +17,7 @@ from lienthong.console.cli import context, running, upkeep
 _GROUPS = {
     "keys": "keys",
     "grants": "grants",
+    "officials": "officials",
     "lookups": "lookups",
     "sync": "sync",
     "messages": "messages",
