@@ -82,6 +82,7 @@ class Town:
     kid: str
     signer: Any
     clock: list[datetime]
+    key: str = ""
 
     def assertion(self, **changed: Any) -> str:
         at = int(self.clock[0].timestamp())
@@ -151,15 +152,16 @@ async def register_official(hub: hubs.Hub, **changed: Any) -> str:
 
 
 async def declare(hub: hubs.Hub, caller: keys.Caller, **changed: Any) -> None:
+    now = hub.now()
     given: dict[str, Any] = {
         "code": CODE,
         "procedure_code": "1.000001",
         "applicant": {"kind": "citizen", "name": "Nguyễn Văn Mẫu", "citizen_id": NUMBER, "phone": "0900000001"},
         "summary": "Đăng ký khai sinh",
         "channel": "online",
-        "submitted_at": NOW - timedelta(hours=1),
-        "received_at": NOW - timedelta(minutes=30),
-        "due_at": NOW + timedelta(days=3),
+        "submitted_at": now - timedelta(hours=1),
+        "received_at": now - timedelta(minutes=30),
+        "due_at": now + timedelta(days=3),
         "agency": UNIT,
         **changed,
     }
@@ -168,20 +170,31 @@ async def declare(hub: hubs.Hub, caller: keys.Caller, **changed: Any) -> None:
 
 @asynccontextmanager
 async def opened(
-    home: Path, *, database_url: str = "", grants: Any = ALL_GROUPS, **sections: Any
+    home: Path,
+    *,
+    database_url: str = "",
+    grants: Any = ALL_GROUPS,
+    begun: datetime = NOW,
+    systems: Any = None,
+    transports: Any = None,
+    **sections: Any,
 ) -> AsyncIterator[Town]:
-    """Open a hub where one official may look residents up for one dossier."""
-    at = [NOW]
+    """Open a hub where one official may look residents up for one dossier.
+
+    The register is a double that counts, unless `systems` names a real connector for it.
+    """
+    at = [begun]
     async with builders.running_hub(
         home,
         database_url=database_url,
         now=lambda: at[0],
         agency={"code": AGENCY},
-        systems=builders.NOBODY,
+        systems={**builders.NOBODY, **(systems or {})},
+        transports=transports,
         **sections,
     ) as hub:
         register = Register()
-        hub.systems = {**hub.systems, register.name: register}
+        hub.systems = {register.name: register, **hub.systems}
         await builders.seed_procedure(hub)
         issued = await builders.issue_key(hub, grants=(*grants, "dossiers.*"), days=300)
         caller = issued.record.caller(_first(issued))
@@ -189,7 +202,7 @@ async def opened(
         kid = await _register_signer(hub, caller, signer)
         await register_official(hub)
         await declare(hub, caller)
-        yield Town(hub, register, caller, kid, signer, at)
+        yield Town(hub, register, caller, kid, signer, at, issued.key)
 
 
 def _first(issued: keys.Issued) -> Any:

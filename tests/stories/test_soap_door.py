@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 
 import builders
@@ -129,7 +127,7 @@ async def test_the_description_names_the_address_that_was_asked(sqlite_hub: hub.
         nothing, wrong = await caller.get("/soap/v1"), await caller.delete("/soap/v1")
         asked = await caller.options("/soap/v1")
     assert b'location="http://truc.example.vn/soap/v1"' in shown.content
-    assert b"script" not in strange.content
+    assert b"<script" not in strange.content
     assert (nothing.status_code, wrong.status_code, asked.status_code) == (404, 405, 204)
     assert nothing.json()["code"] == "Client.NotFound"
     rows = await doors.journal(sqlite_hub)
@@ -327,12 +325,3 @@ async def test_a_clash_of_names_stops_the_start(sqlite_hub: hub.Hub):
     clash = dataclasses.replace(put, query=doors.Note)
     with pytest.raises(errors.Misconfigured, match="text twice"):
         app.create_app(sqlite_hub, table=[clash])
-
-
-async def test_both_doors_serve_at_once(caller: httpx.AsyncClient):
-    began = datetime.now()
-    answers = await asyncio.gather(
-        *(post(caller, NOTE) for _ in range(20)), *(caller.get("/v1/notes") for _ in range(20))
-    )
-    assert {answer.status_code for answer in answers} == {200}
-    assert began <= datetime.now()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -176,12 +177,14 @@ def _must_be_harmless(raw: bytes) -> None:
                     "bảng tính có macro hoặc mật khẩu; hãy lưu dạng .xlsx thường",
                     "it has macros or a password; save it as an ordinary .xlsx",
                 )
+            if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
+                raise _broken()
             for part in parts:
                 inside = _unpacked(parcel, part)
                 # By what is in it, not by its name: the parcel itself says which part is a sheet.
                 if inside.lstrip(_BEFORE_XML).startswith(b"<"):
                     xml_reading.parse(inside, most_depth=32)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError):
         raise _broken() from None
 
 

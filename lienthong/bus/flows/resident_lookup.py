@@ -237,6 +237,7 @@ async def put(
         said, rows = outcome(answer)
     except errors.HubError as exc:
         said = exc.code
+        _say_who_asks_again(exc)
         raise
     finally:
         journal.about.reset(token)
@@ -245,6 +246,15 @@ async def put(
         told.rows = rows
         await lookup_book.settle(hub, question, outcome=said, rows=rows, now=hub.now())
     return answer
+
+
+def _say_who_asks_again(exc: errors.HubError) -> None:
+    """Tell the caller that this question is not sent again by the hub, as a promised message would be."""
+    if isinstance(exc, errors.RemoteError) and exc.retry and not exc.detail_en:
+        exc.detail_en = (
+            "The national register does not answer at the moment. The hub does not ask again; call later."
+        )
+        exc.detail_vi = "Cơ sở dữ liệu quốc gia tạm thời không trả lời. Trục không tự hỏi lại; hãy gọi lại sau."
 
 
 def _begun(
