@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from lienthong.core import errors, people, records
+from lienthong.core import errors, money, people, records
 
 
 class Connector(Protocol):
@@ -174,4 +174,65 @@ class IdentityProvider(Protocol):
 
     def sign_out_address(self, *, id_token: str, redirect_uri: str) -> str:
         """Give the address that ends the session over there; empty where there is none. Pure."""
+        ...
+
+
+@runtime_checkable
+class PaymentProvider(Protocol):
+    """An intermediary that carries payments. Only a callback that verifies, or a query, tells of money."""
+
+    name: str
+
+    async def start(self, order: money.PaymentOrder) -> money.PaymentStarted:
+        """Ask for a payment. Raises RemoteRefused, or OutcomeUnknown where it is silent after sending."""
+        ...
+
+    def read_callback(self, request: money.CallbackRequest) -> money.PaymentNews:
+        """Verify the signature over the raw message first, in constant time, then read it. Pure.
+
+        Raises ProofRejected where the signature is wrong, RemoteGarbled where a signed message cannot be read.
+        """
+        ...
+
+    def reply(self, request: money.CallbackRequest, outcome: money.CallbackOutcome) -> money.CallbackReply:
+        """Write what the intermediary wants to hear for this outcome, the same for the same message. Pure."""
+        ...
+
+    async def query(self, order: money.PaymentOrder) -> money.PaymentNews:
+        """Ask how an attempt stands; the answer's own signature is checked where it has one."""
+        ...
+
+    async def refund(self, order: money.RefundOrder) -> money.RefundNews:
+        """Ask for money to be given back. Raises NotOffered where the intermediary has no such call."""
+        ...
+
+    async def receipt(self, order: money.PaymentOrder) -> money.ReceiptFile:
+        """Fetch the receipt. Raises NotOffered where the intermediary issues none."""
+        ...
+
+
+@runtime_checkable
+class PostalCarrier(Protocol):
+    """A carrier of parcels."""
+
+    name: str
+
+    async def price(self, order: money.ParcelOrder) -> int:
+        """Ask what a parcel costs, in đồng."""
+        ...
+
+    async def book(self, order: money.ParcelOrder) -> money.ParcelBooked:
+        """Book a parcel. A parcel that exists already is success; OutcomeUnknown where that cannot be known."""
+        ...
+
+    async def cancel(self, order: money.ParcelOrder, *, carrier_reference: str) -> None:
+        """Cancel a parcel that was not collected yet."""
+        ...
+
+    async def follow(self, *, cursor: str) -> money.TrackingPage:
+        """Give the next page of the feed of all parcels. Raises NotOffered where there is no such feed."""
+        ...
+
+    async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
+        """Give the events of one parcel. Raises NotOffered where only the feed tells."""
         ...
