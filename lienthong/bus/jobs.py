@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from lienthong.bus import delivery, timetable
-from lienthong.bus.flows import dossier_push, key_review, procedure_sync
+from lienthong.bus.flows import dossier_push, key_review, payment_watch, procedure_sync
 from lienthong.bus.hub import Hub
 from lienthong.core import errors
 
@@ -26,9 +27,15 @@ async def _review_keys(hub: Hub) -> str:
     return f"seen={report.seen} reminded={report.reminded} expired={report.expired} lapsed={report.lapsed}"
 
 
+async def _watch_payments(hub: Hub) -> str:
+    report = dataclasses.asdict(await payment_watch.run(hub))
+    return " ".join(f"{name}={value}" for name, value in report.items())
+
+
 JOBS: Mapping[str, Work] = {
     "procedure_sync": _sync_procedures,
     "keys_review": _review_keys,
+    "payments_watch": _watch_payments,
 }
 
 

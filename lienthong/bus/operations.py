@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from lienthong.api_keys import keys, proof, tokens
+from lienthong.bus import operation_places
 from lienthong.bus.flows import (
     dossier_reading,
     dossier_status,
     dossier_views,
     enterprise_lookup,
     paper_reuse,
+    payment,
+    payment_refund,
+    payment_views,
+    payment_watch,
     procedure_catalogue,
     resident_lookup,
     resident_views,
@@ -78,28 +83,6 @@ class Operation:
     created: int | None = None
     from_path: tuple[str, ...] = ()
     keeps_answer: bool = True
-
-
-class ProcedurePath(BaseModel):
-    """Which procedure."""
-
-    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = Field(
-        description="Mã thủ tục"
-    )
-
-
-class DossierPath(BaseModel):
-    """Which dossier."""
-
-    code: records.DossierCode = Field(description="Mã hồ sơ")
-
-
-class MessagePath(BaseModel):
-    """Which message."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
-        description="Số thông điệp"
-    )
 
 
 class VersionQuery(BaseModel):
@@ -180,6 +163,22 @@ async def _fetch_paper(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await paper_reuse.fetch(hub, asked.body, _asking(call, "papers.fetch"))
 
 
+async def _start_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await payment.start(hub, asked.body, caller=call.caller, request_id=call.request_id)
+
+
+async def _get_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await payment.get(hub, asked.path["id"], caller=call.caller)
+
+
+async def _refund_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await payment_refund.request(hub, asked.path["id"], asked.body, caller=call.caller)
+
+
+async def _get_receipt(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await payment_watch.receipt(hub, asked.path["id"], caller=call.caller)
+
+
 async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return token_issue.issue(hub, caller=call.caller, proven=call.proven, now=call.now)
 
@@ -205,7 +204,7 @@ OPERATIONS: tuple[Operation, ...] = (
         procedure_catalogue.ProcedureView,
         _get_procedure,
         personal=False,
-        place=ProcedurePath,
+        place=operation_places.ProcedurePath,
         query=VersionQuery,
     ),
     Operation(
@@ -217,7 +216,7 @@ OPERATIONS: tuple[Operation, ...] = (
         procedure_catalogue.VersionList,
         _list_versions,
         personal=False,
-        place=ProcedurePath,
+        place=operation_places.ProcedurePath,
     ),
     Operation(
         "dossiers.put",
@@ -228,7 +227,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.DossierView,
         _put_dossier,
         personal=True,
-        place=DossierPath,
+        place=operation_places.DossierPath,
         body=records.Dossier,
         created=201,
         from_path=("code",),
@@ -242,7 +241,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.DossierView,
         _get_dossier,
         personal=True,
-        place=DossierPath,
+        place=operation_places.DossierPath,
     ),
     Operation(
         "dossiers.timeline",
@@ -253,7 +252,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.Timeline,
         _timeline,
         personal=True,
-        place=DossierPath,
+        place=operation_places.DossierPath,
     ),
     Operation(
         "dossiers.report_status",
@@ -264,7 +263,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.Accepted,
         _report_status,
         personal=True,
-        place=DossierPath,
+        place=operation_places.DossierPath,
         body=records.StatusChange,
         success=202,
     ),
@@ -277,7 +276,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.MessageView,
         _get_message,
         personal=False,
-        place=MessagePath,
+        place=operation_places.MessagePath,
     ),
     Operation(
         "enquiries.get",
@@ -288,7 +287,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dossier_views.EnquiryView,
         _enquire,
         personal=False,
-        place=DossierPath,
+        place=operation_places.DossierPath,
     ),
     Operation(
         "residents.verify",
@@ -349,6 +348,53 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.PaperFileRequest,
         keeps_answer=False,
+    ),
+    Operation(
+        "payments.start",
+        "POST",
+        "/v1/payments",
+        "Tạo lần thanh toán phí, lệ phí của một hồ sơ; nhận trang thanh toán hoặc mã QR",
+        "Begin to pay the fees of a dossier; gives the page to pay at, or a QR code",
+        payment_views.PaymentView,
+        _start_payment,
+        personal=True,
+        body=payment_views.PaymentRequest,
+        success=201,
+    ),
+    Operation(
+        "payments.get",
+        "GET",
+        "/v1/payments/{id}",
+        "Xem một lần thanh toán",
+        "Read an attempt to pay",
+        payment_views.PaymentView,
+        _get_payment,
+        personal=True,
+        place=operation_places.PaymentPath,
+    ),
+    Operation(
+        "payments.refund",
+        "POST",
+        "/v1/payments/{id}/refunds",
+        "Đề nghị hoàn tiền; trên mức đã định phải có người thứ hai duyệt",
+        "Ask for money to be given back; above a set amount a second person must approve",
+        payment_views.RefundView,
+        _refund_payment,
+        personal=False,
+        place=operation_places.PaymentPath,
+        body=payment_views.RefundRequest,
+        success=202,
+    ),
+    Operation(
+        "payments.receipt",
+        "GET",
+        "/v1/payments/{id}/receipt",
+        "Lấy biên lai, chứng từ của lần thanh toán",
+        "Fetch the receipt or voucher of a payment",
+        payment_views.ReceiptView,
+        _get_receipt,
+        personal=True,
+        place=operation_places.PaymentPath,
     ),
     Operation(
         "tokens.issue",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import ssl
 from collections.abc import Callable
@@ -46,6 +47,9 @@ class Settings(BaseModel):
     xroad_form: Literal["rest", "soap"] = "rest"
     xroad_hash: Literal["exact", "form"] = "exact"
     xroad_user_country: str = Field(default="VN", pattern=r"^([A-Z]{2})?$")
+    callback_addresses: tuple[str, ...] = Field(
+        default=(), description="addresses or networks that its callbacks come from; empty: any"
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -54,6 +58,13 @@ class Settings(BaseModel):
         field = cls.model_fields[info.field_name]
         if isinstance(value, str) and field.annotation == tuple[str, ...]:
             return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("callback_addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ipaddress.ip_network(text, strict=False)
         return value
 
 

@@ -12,9 +12,18 @@ from pydantic import ValidationError
 
 from lienthong.connectors import base, http, roles
 from lienthong.connectors.dvcqg_adapter import connector as dvcqg_adapter
+from lienthong.connectors.dvcqg_payment import connector as dvcqg_payment
 from lienthong.connectors.dvcqg_portal import connector as dvcqg_portal
+from lienthong.connectors.ems import connector as ems
+from lienthong.connectors.keypay import connector as keypay
+from lienthong.connectors.momo import connector as momo
+from lienthong.connectors.my_vnpost import connector as my_vnpost
+from lienthong.connectors.paygov import connector as paygov
 from lienthong.connectors.population_c06 import connector as population_c06
 from lienthong.connectors.population_lgsp import connector as population_lgsp
+from lienthong.connectors.vietqr import connector as vietqr
+from lienthong.connectors.vnpay import connector as vnpay
+from lienthong.connectors.vnpost_hcc import connector as vnpost_hcc
 from lienthong.core import errors
 
 
@@ -28,15 +37,29 @@ class Entry:
 
 CONNECTORS: dict[str, Entry] = {
     "dvcqg_adapter": Entry(dvcqg_adapter.Settings, dvcqg_adapter.Connector),
+    "dvcqg_payment": Entry(dvcqg_payment.Settings, dvcqg_payment.Connector),
     "dvcqg_portal": Entry(dvcqg_portal.Settings, dvcqg_portal.Connector),
+    "ems": Entry(ems.Settings, ems.Connector),
+    "keypay": Entry(keypay.Settings, keypay.Connector),
+    "momo": Entry(momo.Settings, momo.Connector),
+    "my_vnpost": Entry(my_vnpost.Settings, my_vnpost.Connector),
+    "paygov": Entry(paygov.Settings, paygov.Connector),
     "population_c06": Entry(population_c06.Settings, population_c06.Connector),
     "population_lgsp": Entry(population_lgsp.Settings, population_lgsp.Connector),
+    "vietqr": Entry(vietqr.Settings, vietqr.Connector),
+    "vnpay": Entry(vnpay.Settings, vnpay.Connector),
+    "vnpost_hcc": Entry(vnpost_hcc.Settings, vnpost_hcc.Connector),
 }
 
 
 def settings_class(name: str) -> type[base.Settings]:
     """Give the settings of a contract's section. Raises Misconfigured where there is no such contract."""
     return _entry(name).settings
+
+
+def callback_addresses(name: str, section: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the addresses that a contract's callbacks may come from; none: any. Raises Misconfigured."""
+    return _settings(name, _entry(name), section).callback_addresses
 
 
 def open_connector(

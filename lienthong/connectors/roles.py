@@ -212,6 +212,21 @@ class PaymentProvider(Protocol):
 
 
 @runtime_checkable
+class AskingPaymentProvider(Protocol):
+    """A provider whose callbacks do not prove everything by themselves, so that somebody is asked.
+
+    Where a provider has this, the door calls `ask_callback` instead of `read_callback`.
+    """
+
+    async def ask_callback(self, request: money.CallbackRequest) -> money.PaymentNews:
+        """Verify what the message itself proves, ask for the rest, and read it.
+
+        Raises as `read_callback` and `query` do; never called inside a transaction.
+        """
+        ...
+
+
+@runtime_checkable
 class PostalCarrier(Protocol):
     """A carrier of parcels."""
 
@@ -221,8 +236,14 @@ class PostalCarrier(Protocol):
         """Ask what a parcel costs, in đồng."""
         ...
 
-    async def book(self, order: money.ParcelOrder) -> money.ParcelBooked:
-        """Book a parcel. A parcel that exists already is success; OutcomeUnknown where that cannot be known."""
+    async def book(
+        self, order: money.ParcelOrder, *, look_first: bool = False, cursor: str = ""
+    ) -> money.ParcelBooked:
+        """Book a parcel. A parcel that exists already is success; OutcomeUnknown where that cannot be known.
+
+        `look_first`: an earlier try may have arrived, so what can be asked is asked before anything is sent again.
+        `cursor`: where the feed stood before that try, for carriers that have a feed; empty: from its start.
+        """
         ...
 
     async def cancel(self, order: money.ParcelOrder, *, carrier_reference: str) -> None:
@@ -235,4 +256,19 @@ class PostalCarrier(Protocol):
 
     async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
         """Give the events of one parcel. Raises NotOffered where only the feed tells."""
+        ...
+
+
+@runtime_checkable
+class ParcelCaller(Protocol):
+    """A carrier that calls the hub with events; the door checks the address and the secret path before."""
+
+    name: str
+
+    def read_event(self, request: money.CallbackRequest) -> money.ParcelEvent:
+        """Read one event. Pure. Raises RemoteGarbled where it cannot be read; events come in any order."""
+        ...
+
+    def reply(self, request: money.CallbackRequest, outcome: money.CallbackOutcome) -> money.CallbackReply:
+        """Write what the carrier wants to hear for this outcome, the same for the same message. Pure."""
         ...

@@ -69,6 +69,8 @@ class PaymentOrder(records.Record):
     callback_url: Text = Field("", description="Địa chỉ nhận kết quả của trục")
     created_at: AwareDatetime
     expires_at: AwareDatetime
+    provider_reference: Text = Field("", description="Số của trung gian, khi đã biết: để hỏi lại, lấy biên lai")
+    paid_at: AwareDatetime | None = Field(None, description="Thời điểm đã trả, khi đã biết: để lấy biên lai")
 
 
 class PaymentStarted(records.Record):
@@ -111,6 +113,7 @@ class RefundOrder(records.Record):
     is_whole: bool
     reason: Text
     paid_at: AwareDatetime
+    started_at: AwareDatetime | None = Field(None, description="when the payment was asked for; VNPAY wants it")
     created_at: AwareDatetime
     created_by: Text
     address_of_device: Text = ""
@@ -170,6 +173,7 @@ class CallbackReply:
     status: int
     body: bytes
     content_type: str = "application/json"
+    outcome: CallbackOutcome | None = None  # what became of the message: for our record, never sent
 
 
 # --------------------------------------------------------------------------------------------------- parcels
@@ -202,6 +206,8 @@ class ParcelOrder(records.Record):
     description: Text = ""
     procedure_code: str = ""
     procedure_name: str = ""
+    citizen_id: Text = Field("", description="Số định danh của người dân, nơi bưu chính đòi")
+    received_at: AwareDatetime | None = Field(None, description="Thời điểm tiếp nhận hồ sơ, nơi bưu chính đòi")
 
 
 class ParcelBooked(records.Record):
@@ -246,3 +252,4 @@ class TrackingPage(records.Record):
     events: tuple[ParcelEvent, ...]
     cursor: str
     is_last: bool
+    unread: tuple[str, ...] = Field((), description="ids of rows that cannot be read: an alert, not an end")

@@ -23,7 +23,12 @@ from lienthong.core import errors, settings_tree
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
 
-_TIMETABLE = {"procedure_sync": "15 1 * * *", "record_upkeep": "45 2 * * *", "keys_review": "30 6 * * *"}
+_TIMETABLE = {
+    "procedure_sync": "15 1 * * *",
+    "record_upkeep": "45 2 * * *",
+    "keys_review": "30 6 * * *",
+    "payments_watch": "*/5 * * * *",
+}
 
 
 class Section(BaseModel):
@@ -53,6 +58,9 @@ class Gateway(Section):
     depth_limit: int = Field(32, ge=2, le=500, description="deepest nesting of a JSON body")
     body_timeout_s: float = Field(30.0, gt=0, description="how long a body may take to arrive")
     trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
+    callbacks_per_minute: int = Field(
+        1200, ge=1, description="what one address may send to /callbacks in a minute, for each process"
+    )
     certificate_file: Path | None = Field(None, description="TLS by the hub itself: its certificate chain, PEM")
     private_key_file: Path | None = Field(None, description="TLS by the hub itself: the key of the certificate")
     client_ca_file: Path | None = Field(None, description="who issues client certificates; callers may show one")
@@ -226,6 +234,22 @@ class Soap(Section):
     clock_skew_s: int = Field(60, ge=0, le=300, description="how far a caller's clock may be off")
 
 
+class Payments(Section):
+    """Payments of dossiers (NA 8, NT 8.4)."""
+
+    providers: tuple[str, ...] = Field(
+        ("dvcqg_payment", "vnpay", "momo", "paygov", "keypay", "vietqr"),
+        description="contracts that may carry payments; the first that is enabled is taken where none is named",
+    )
+    expiry_minutes: int = Field(30, ge=5, le=10_080, description="so long a payer may pay an attempt")
+    silent_minutes: int = Field(15, ge=1, le=1_440, description="then the intermediary is asked how it stands")
+    alert_hours: int = Field(24, ge=1, description="an attempt without an end for so long is an alert")
+    two_people_above_vnd: int = Field(
+        5_000_000, ge=0, description="larger refunds need the approval of a second person"
+    )
+    return_url: str = Field("", description="page for the payer afterwards, where the request names none")
+
+
 class Archive(Section):
     """How long the access record is kept, by kind; whole days are dropped."""
 
@@ -300,6 +324,7 @@ class Settings(Section):
     residents: Residents = Residents()
     documents: Documents = Documents()
     soap: Soap = Soap()
+    payments: Payments = Payments()
     archive: Archive = Archive()
     spool: Spool = Spool()
     seals: Seals = Seals()

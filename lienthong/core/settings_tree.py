@@ -77,6 +77,7 @@ _LISTS = (
     ("dossiers", "targets"),
     ("gateway", "trusted_proxies"),
     ("keys", "remind_days"),
+    ("payments", "providers"),
     ("proof", "tokens_once"),
     ("residents", "plain_officials"),
     ("residents", "refused"),

@@ -351,6 +351,39 @@ class PersonName(Pair):
         return ("",)
 
 
+class Verdict(Pair):
+    """What one or several codes together say of a payment, and the codes as they came, joined by a slash.
+
+    What the list does not have needs a person: it is never taken for paid or failed.
+    """
+
+    def write(self, *values: Any) -> tuple[Any, ...]:
+        """Give the codes back as they came."""
+        return tuple(values[1].split("/"))
+
+    def read(self, note: Note, *values: Any) -> tuple[Any, ...]:
+        """Look the codes up together."""
+        joined = "/".join(transforms.plain("" if value is None else value) for value in values)
+        if joined not in self.settings.read_codes:
+            note(Kind.UNMAPPED_CODE, joined)
+        return self.settings.read_codes.get(joined, "needs_person"), joined
+
+
+class ParcelStatus(Pair):
+    """What a carrier's status means, and the status as it came; one that is not known yet is kept and shown."""
+
+    def write(self, *values: Any) -> tuple[Any, ...]:
+        """Give the status back as it came."""
+        return (values[1],)
+
+    def read(self, note: Note, *values: Any) -> tuple[Any, ...]:
+        """Look the status up."""
+        code = transforms.plain("" if values[0] is None else values[0])
+        if code not in self.settings.read_codes:
+            note(Kind.UNMAPPED_CODE, code)
+        return self.settings.read_codes.get(code, "unknown"), code
+
+
 PAIRS: dict[str, type[Pair]] = {
     "applicant_identity": ApplicantIdentity,
     "any_digitised": AnyDigitised,
@@ -366,6 +399,8 @@ PAIRS: dict[str, type[Pair]] = {
     "attachments": Attachments,
     "attachment": Attachment,
     "name_of": NameOf,
+    "parcel_status": ParcelStatus,
     "person_name": PersonName,
+    "verdict": Verdict,
 }
 """Every pair that a mapping file may name."""

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from lienthong.core import people, records
+from lienthong.core import money, people, records
 
 
 def record_class(name: str) -> type[records.Record]:
     """Find a record by its class name. Raises KeyError."""
-    found = getattr(records, name, None) or getattr(people, name, None)
+    found = next((getattr(it, name) for it in (records, people, money) if hasattr(it, name)), None)
     if not isinstance(found, type) or not issubclass(found, records.Record):
         raise KeyError(name)
     return found

@@ -19,6 +19,7 @@ VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THOUSANDS = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 _NUMBER = re.compile(r"^-?\d{1,18}([.,]\d{1,6})?$")
+_HUNDREDTHS = re.compile(r"[1-9][0-9]{0,12}00|0")
 _DAY_FIRST = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?$")
 
 
@@ -64,6 +65,11 @@ def read_time(value: Any) -> datetime | None:
         return datetime(year, month, day, hour, minute, second, tzinfo=VIETNAM)
     read = datetime.fromisoformat(text)
     return read if read.tzinfo else read.replace(tzinfo=VIETNAM)
+
+
+def _write_day_first_time(value: datetime) -> str:
+    local = value.astimezone(VIETNAM)
+    return f"{_write_date(local)} {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
 
 
 def _write_date(value: date) -> str:
@@ -140,6 +146,20 @@ def _read_digit_string(value: Any) -> int | None:
     return None if amount is None else int(amount)
 
 
+def _write_hundredths(value: int) -> str:
+    return str(value * 100)
+
+
+def _read_hundredths(value: Any) -> int | None:
+    # One canonical form only: an amount that could be read in two ways is not one to settle.
+    text = plain(value)
+    if not text:
+        return None
+    if not _HUNDREDTHS.fullmatch(text):
+        raise ValueError("whole đồng, in hundredths, expected")
+    return int(text) // 100
+
+
 def _tidy(number: Decimal) -> Decimal:
     return Decimal(int(number)) if number == number.to_integral_value() else number.normalize()
 
@@ -172,13 +192,16 @@ TRANSFORMS: dict[str, Transform] = {
     "text": Transform(_write_text, plain),
     "opaque": Transform(_same, plain),
     "compact_time": Transform(_write_compact_time, read_time),
+    "day_first_time": Transform(_write_day_first_time, read_time),
     "compact_date": Transform(_write_compact_date, _read_date),
     "date": Transform(_write_date, _read_date),
     "epoch_ms": Transform(_write_epoch_ms, _read_epoch_ms, clear=None),
     "epoch_ms_date": Transform(_write_epoch_ms_date, _read_epoch_ms_date, clear=None),
     "int_text": Transform(str, _read_int),
     "int": Transform(_same, _read_int, clear=None),
+    "code_number": Transform(int, plain),
     "digit_string": Transform(str, _read_digit_string),
+    "hundredths": Transform(_write_hundredths, _read_hundredths),
     "money_text": Transform(lambda value: format(_tidy(value), "f"), _read_money),
     "money": Transform(_write_number, _read_money, clear=None),
     "decimal_text": Transform(lambda value: format(_tidy(value), "f"), read_decimal),

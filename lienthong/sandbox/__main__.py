@@ -31,6 +31,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--residents", type=int, default=40, help="số công dân bịa thêm / more invented residents")
     parser.add_argument("--questions-per-day", type=int, default=1_000_000, help="hạn mức hỏi dân cư mỗi ngày")
     parser.add_argument("--token-s", type=float, default=3600.0, help="tuổi thọ thẻ truy cập / token lifetime")
+    parser.add_argument(
+        "--callback", action="append", default=[], metavar="SYSTEM=URL", help="nơi nhận kết quả thanh toán"
+    )
     parser.add_argument("--quiet", action="store_true")
     return parser.parse_args(argv)
 
@@ -58,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         residents=wanted.residents,
         questions_per_day=wanted.questions_per_day,
         token_life_s=wanted.token_s,
+        callbacks=dict(pair.partition("=")[::2] for pair in wanted.callback),
     )
     try:
         sandbox = app.create_app(settings)

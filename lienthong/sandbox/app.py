@@ -9,23 +9,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 
 from lienthong.sandbox import (
     catalogue,
     control,
+    dvcqg_payment,
     dvcqg_sso,
     dvcqg_store,
+    momo,
     moods,
     ngsp,
+    payment_control,
     population_c06,
     population_lgsp,
     residents,
+    vnpay,
+    vnpost_hcc,
 )
 from lienthong.sandbox.adapter import Account, Adapter
+from lienthong.sandbox.courier import Courier
 from lienthong.sandbox.exchange import Exchange
 from lienthong.sandbox.imitation import Imitation
 from lienthong.sandbox.ledger import Ledger
+from lienthong.sandbox.payment_book import Book
+from lienthong.sandbox.payments import Intermediary, Payments
 from lienthong.sandbox.population import Population
 from lienthong.sandbox.portal import Portal
 from lienthong.sandbox.registers import Registers
@@ -53,6 +62,9 @@ class Settings:
     gateway: population_lgsp.Account = field(default_factory=population_lgsp.Account)
     consumer: ngsp.Account | None = None
     client: dvcqg_sso.Client | None = None
+    callbacks: dict[str, str] = field(default_factory=dict)
+    callback_transport: httpx.AsyncBaseTransport | None = None
+    callback_retry_s: float = 2.0
 
 
 class Sandbox(FastAPI):
@@ -90,13 +102,16 @@ def create_app(settings: Settings | None = None) -> Sandbox:
         catalogue=lambda: state.catalogue,
         per_day=settings.questions_per_day,
     )
-    by_name = _registers(settings, population)
+    payments = _payments(settings, weather)
+    post = vnpost_hcc.VnpostHcc(life_s=settings.token_life_s)
+    by_name = {**_registers(settings, population), **payments.by_name, vnpost_hcc.SYSTEM: post}
     registers = Registers(by_name=by_name, ledger=ledger, weather=weather, latency_s=latency_s)
-    state = State(chosen, ledger, weather, registers, population)
+    state = State(chosen, ledger, weather, registers, population, payments)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await payments.courier.close()
         if store is not None:
             store.close()
 
@@ -111,6 +126,7 @@ def create_app(settings: Settings | None = None) -> Sandbox:
         latency_s=latency_s,
     )
     control.add_routes(app, state)
+    payment_control.add_parcel_routes(app, post)
     return app
 
 
@@ -126,3 +142,15 @@ def _registers(settings: Settings, population: Population) -> dict[str, Imitatio
         dvcqg_store.SYSTEM: dvcqg_store.DvcqgStore(),
         dvcqg_sso.SYSTEM: dvcqg_sso.DvcqgSso(client=settings.client or dvcqg_sso.Client(life_s=life_s)),
     }
+
+
+def _payments(settings: Settings, weather: moods.Weather) -> Payments:
+    """Set up the intermediaries, which share one book and one courier."""
+    book = Book()
+    courier = Courier(settings.callbacks, transport=settings.callback_transport, retry_s=settings.callback_retry_s)
+    by_name: dict[str, Intermediary] = {
+        vnpay.SYSTEM: vnpay.Vnpay(book, courier),
+        momo.SYSTEM: momo.Momo(book, courier),
+        dvcqg_payment.SYSTEM: dvcqg_payment.DvcqgPayment(book, courier),
+    }
+    return Payments(book, courier, by_name, weather)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
-from lienthong.sandbox import catalogue, moods, pages, register_control
+from lienthong.sandbox import catalogue, moods, pages, payment_control, register_control
 from lienthong.sandbox.moods import WrongMood
 from lienthong.sandbox.state import State
 
@@ -25,6 +25,7 @@ def add_routes(app: FastAPI, state: State) -> None:
     _add_moods(app, state)
     _add_catalogue(app, state)
     register_control.add_routes(app, state)
+    payment_control.add_routes(app, state.payments)
     pages.add_routes(app, state)
 
 

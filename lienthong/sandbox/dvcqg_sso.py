@@ -8,18 +8,16 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from lienthong.sandbox import certificates, sso_accounts, tokens, wire
+from lienthong.sandbox import certificates, imitation, sso_accounts, tokens, wire
 from lienthong.sandbox.imitation import Request
 from lienthong.sandbox.tokens import Grant, Tokens
 from lienthong.sandbox.wire import Reply
 
 SYSTEM = "dvcqg_sso"
 CODE_LIFE_S = 60.0
-_LOCAL = ("localhost", "127.0.0.1", "testserver", "hub")
 
 
 @dataclass(slots=True)
@@ -78,21 +76,21 @@ class DvcqgSso:
     def _authorize(self, request: Request) -> Reply:
         query = request.query if request.method == "GET" else {**request.query, **request.form()}
         redirect = query.get("redirect_uri", "")
-        if query.get("client_id") != self.client.id or not _may_return_to(redirect):
+        if query.get("client_id") != self.client.id or not imitation.may_return_to(redirect):
             # Never sent back: nobody knows to whom.
             return tokens.oauth_error(400, "invalid_client", "client_id or redirect_uri is not registered")
         if query.get("response_type") != "code" or "openid" not in query.get("scope", "").split():
-            return _back(redirect, error="invalid_request", state=query.get("state", ""))
+            return imitation.sent_to(redirect, error="invalid_request", state=query.get("state", ""))
         if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
-            return _back(redirect, error="invalid_request", state=query.get("state", ""))
+            return imitation.sent_to(redirect, error="invalid_request", state=query.get("state", ""))
         if query.get("account") == "cancel" or "login_refused" in request.chosen:
-            return _back(redirect, error="access_denied", state=query.get("state", ""))
+            return imitation.sent_to(redirect, error="access_denied", state=query.get("state", ""))
         if query.get("account") not in sso_accounts.ACCOUNTS:
             return Reply(sso_accounts.page(query), 200, wire.HTML)
         request.about["account"] = query["account"]
         facts = {key: query.get(key, "") for key in ("account", "nonce", "code_challenge")}
         code = self._codes.issue(request.now, facts={"redirect_uri": redirect, **facts})
-        return _back(redirect, code=code, state=query.get("state", ""))
+        return imitation.sent_to(redirect, code=code, state=query.get("state", ""))
 
     def _is_client(self, request: Request, form: dict[str, str]) -> bool:
         name, word = form.get("client_id", ""), form.get("client_secret", "")
@@ -153,10 +151,10 @@ class DvcqgSso:
     def _logout(self, request: Request) -> Reply:
         query = request.query | request.form()
         back = query.get("post_logout_redirect_uri", "")
-        if back and not _may_return_to(back):
+        if back and not imitation.may_return_to(back):
             return tokens.oauth_error(400, "invalid_request", "post_logout_redirect_uri is not registered")
         if back:
-            return _back(back, **({"state": query["state"]} if query.get("state") else {}))
+            return imitation.sent_to(back, **({"state": query["state"]} if query.get("state") else {}))
         return Reply(b"<!DOCTYPE html><title>Logout</title><p>OK</p>", 200, wire.HTML)
 
     def _discovery(self, request: Request) -> Reply:
@@ -173,23 +171,6 @@ class DvcqgSso:
 def _issuer(request: Request) -> str:
     """Return the name of the server in its tokens: its token endpoint, as WSO2 has it."""
     return f"{request.url.partition(f'/{SYSTEM}/')[0]}/{SYSTEM}/oauth2/token"
-
-
-def _may_return_to(address: str) -> bool:
-    """Whether a browser may be sent there: this machine, or a name that belongs to nobody."""
-    if not address.isprintable() or " " in address:
-        return False
-    try:
-        found = urlsplit(address)
-    except ValueError:
-        return False
-    host = found.hostname or ""
-    return found.scheme in ("http", "https") and (host in _LOCAL or host.endswith((".example", ".example.vn")))
-
-
-def _back(address: str, **query: str) -> Reply:
-    joined = f"{address}{'&' if '?' in address else '?'}{urlencode(query)}" if query else address
-    return Reply(b"", 302, wire.HTML, headers=((b"location", joined.encode("latin-1", "replace")),))
 
 
 def _is_verified(code: Grant, verifier: str) -> bool:

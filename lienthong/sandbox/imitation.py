@@ -10,13 +10,14 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
-from lienthong.sandbox import faults
+from lienthong.sandbox import faults, wire
 from lienthong.sandbox.wire import Reply, Scope
 
+_LOCAL = ("localhost", "127.0.0.1", "testserver", "hub")
 _ALONE = re.compile(r"(?<!\d)(?:\d{12}|\d{9})(?!\d)")
 
 
@@ -127,3 +128,21 @@ def end_of(number: object) -> str:
 def masked(text: str) -> str:
     """Mask every number of 9 or 12 digits that stands alone."""
     return _ALONE.sub(lambda found: end_of(found[0]), text)
+
+
+def may_return_to(address: str) -> bool:
+    """Whether a browser or a callback may be sent there: this machine, or a name that belongs to nobody."""
+    if not address.isprintable() or " " in address:
+        return False
+    try:
+        found = urlsplit(address)
+    except ValueError:
+        return False
+    host = found.hostname or ""
+    return found.scheme in ("http", "https") and (host in _LOCAL or host.endswith((".example", ".example.vn")))
+
+
+def sent_to(address: str, **query: str) -> Reply:
+    """Send a browser on, with these added to the query of the address."""
+    joined = f"{address}{'&' if '?' in address else '?'}{urlencode(query)}" if query else address
+    return Reply(b"", 302, wire.HTML, headers=((b"location", joined.encode("latin-1", "replace")),))

@@ -7,40 +7,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-ADAPTER, PORTAL, EVERY = "dvcqg_adapter", "dvcqg_portal", "*"
-C06, LGSP, NGSP = "population_c06", "population_lgsp", "ngsp"
-STORE, SSO = "dvcqg_store", "dvcqg_sso"
-OF_THE_PORTAL = (ADAPTER, PORTAL)
-SYSTEMS = (*OF_THE_PORTAL, C06, LGSP, NGSP, STORE, SSO)
+from lienthong.sandbox import mood_kinds
+from lienthong.sandbox.mood_kinds import (
+    ADAPTER_SERVICES,
+    C06,
+    DETAIL_SERVICES,
+    LGSP,
+    LIST_SERVICES,
+    OF_THE_PORTAL,
+    SSO,
+    STORE,
+    Kind,
+    Params,
+)
 
-LIST_SERVICES = frozenset({"LayDanhSachTTHC", "LayDanhMucCoQuan", "LayDanhMucLinhVuc", "list", "provinces"})
-DETAIL_SERVICES = frozenset({"LayThuTuc", "detail"})
-WRITE_SERVICES = frozenset({"DongBoHoSoMC", "CapNhatTienDoHoSoMC"})
-ADAPTER_SERVICES = WRITE_SERVICES | {
-    "LayDanhSachTTHC",
-    "LayThuTuc",
-    "LayDanhMucCoQuan",
-    "LayDanhMucLinhVuc",
-    "TraCuuHoSo",
-}
-
-Params = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a mood is: its parameters with their defaults, where it may stand, and its words for people."""
-
-    vi: str
-    en: str
-    params: Params = field(default_factory=dict)
-    systems: tuple[str, ...] = SYSTEMS
-    services: frozenset[str] = frozenset()
-    is_shape: bool = False
-
+ADAPTER, PORTAL, NGSP = mood_kinds.ADAPTER, mood_kinds.PORTAL, mood_kinds.NGSP
+EVERY, SYSTEMS = mood_kinds.EVERY, mood_kinds.SYSTEMS
 
 KINDS: dict[str, Kind] = {
     "slow": Kind("chậm", "slow answers", {"latency_ms": 500, "jitter_ms": 0}, is_shape=True),
@@ -159,6 +144,7 @@ KINDS: dict[str, Kind] = {
     "stuck_cursor": Kind(
         "con trỏ kẹt", "lastId repeats the cursor asked for", systems=(PORTAL,), services=frozenset({"list"})
     ),
+    **mood_kinds.PAYMENTS,
     "storm": Kind("bão", "any bad mood by chance", {"probability": 0.2, "only": "", "without": ""}),
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lienthong.sandbox.catalogue import Catalogue
 from lienthong.sandbox.ledger import Ledger
 from lienthong.sandbox.moods import Weather
+from lienthong.sandbox.payments import Payments
 from lienthong.sandbox.population import Population
 from lienthong.sandbox.registers import Registers
 
@@ -20,10 +21,12 @@ class State:
     weather: Weather
     registers: Registers
     population: Population
+    payments: Payments
 
     async def forget(self) -> None:
         """Forget everything that was received."""
         self.registers.forget()
+        self.payments.forget()
         await self.ledger.reset()
 
     def swap(self, fresh: Catalogue, *, now_ms: int) -> None:

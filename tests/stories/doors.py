@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lienthong.api_keys import limits
 from lienthong.bus import hub, operations
-from lienthong.bus.gateway import app
+from lienthong.bus.gateway import app, callbacks
 from lienthong.core import errors, ingest, tables
 
 
@@ -73,9 +73,11 @@ async def client(
     desk: Desk | None = None,
     key: str | None = None,
     address: str = "192.0.2.7",
+    flows: Sequence[tuple[type, callbacks.Flow]] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Open the gateway as a server would, and a client in front of it."""
     extra: dict[str, Any] = {"table": desk.table()} if desk else {}
+    extra |= {} if flows is None else {"flows": flows}
     door = app.create_app(opened, limiter, **extra)
     await door.open()
     headers = {"X-API-Key": key} if key else {}

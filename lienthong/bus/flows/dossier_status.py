@@ -15,7 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import keys
 from lienthong.bus import events, outbox
-from lienthong.bus.flows import dossier_push, dossier_rows, dossier_views, procedure_catalogue
+from lienthong.bus.flows import (
+    dossier_push,
+    dossier_rows,
+    dossier_views,
+    payment_records,
+    procedure_catalogue,
+)
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import errors, records, storage, tables
@@ -132,6 +138,7 @@ async def _replace(
     now: datetime,
 ) -> Sequence[str]:
     """Write new content; gives the targets that it was promised to."""
+    dossier = await payment_records.keep_mark(tx, dossier)
     kept = _timed(
         dossier, received_at=dossier.received_at or row["received_at"], due_at=dossier.due_at or row["due_at"]
     )

@@ -14,8 +14,10 @@ from starlette.exceptions import HTTPException
 
 from lienthong.api_keys import choosing, gate, limits, lookup, uses
 from lienthong.bus import operations
-from lienthong.bus.gateway import answers, figures, front, openapi, reference
+from lienthong.bus.flows import payment
+from lienthong.bus.gateway import answers, callbacks, figures, front, openapi, reference
 from lienthong.bus.hub import Hub
+from lienthong.connectors import roles
 from lienthong.core import errors
 
 _READY_WITHIN_S = 2.0
@@ -31,13 +33,14 @@ def create_app(
     *,
     gauges: figures.Gauges | None = None,
     table: Sequence[operations.Operation] = operations.OPERATIONS,
+    flows: Sequence[tuple[type, callbacks.Flow]] = ((roles.PaymentProvider, payment.callback),),
 ) -> front.Front:
     """Put the gateway together. The server's lifespan starts and stops what it needs."""
     chosen = limiter or choosing.limiter(hub.settings, hub.storage)
     counted = figures.Figures(gauges)
     pages = _pages(hub, chosen, counted, table)
     gatekeeper = gate.Gate(lookup.Lookup(hub.storage, hub.vault), chosen, uses.Uses(hub.storage))
-    return front.Front(hub, gatekeeper, pages, counted=counted, table=table)
+    return front.Front(hub, gatekeeper, pages, counted=counted, table=table, flows=flows)
 
 
 def _pages(

@@ -20,16 +20,23 @@ _LONGEST_NUMBER = 40
 async def read(receive: Receive, headers: Mapping[bytes, bytes], limits: settings.Gateway) -> bytes:
     """Take the whole body in. Raises BodyTooLarge, BodyTooSlow, BodyCutOff or UnsupportedMedia."""
     _check_kind(headers)
+    return await read_raw(receive, headers, limits.body_limit_bytes, timeout_s=limits.body_timeout_s)
+
+
+async def read_raw(
+    receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, *, timeout_s: float
+) -> bytes:
+    """Take the whole body in, of whatever kind. Raises BodyTooLarge, BodyTooSlow or BodyCutOff."""
     announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced[:20]) > limits.body_limit_bytes:
-        _too_large(limits.body_limit_bytes)
+    if announced.isdigit() and int(announced[:20]) > limit_bytes:
+        _too_large(limit_bytes)
     try:
-        async with asyncio.timeout(limits.body_timeout_s):
-            return await _read(receive, limits.body_limit_bytes)
+        async with asyncio.timeout(timeout_s):
+            return await _read(receive, limit_bytes)
     except TimeoutError:
         raise errors.BodyTooSlow(
-            f"The body did not arrive within {limits.body_timeout_s:g} seconds.",
-            detail_vi=f"Nội dung yêu cầu không đến đủ trong {limits.body_timeout_s:g} giây.",
+            f"The body did not arrive within {timeout_s:g} seconds.",
+            detail_vi=f"Nội dung yêu cầu không đến đủ trong {timeout_s:g} giây.",
         ) from None
 
 

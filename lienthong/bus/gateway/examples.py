@@ -7,6 +7,7 @@ from typing import Any
 _CODE = "000.00.00.H38-260115-0001"
 _OCCASION = {"dossier_code": _CODE, "purpose": "Đối chiếu người yêu cầu đăng ký khai sinh"}
 _CITIZEN = {"citizen_id": "001099000001", "full_name": "Nguyễn Văn Mẫu", "birth": {"day": "1999-01-15"}}
+_PAYMENT = "019bc0de-7000-7000-8000-000000000003"
 PATHS: dict[str, dict[str, str]] = {
     "procedures.get": {"code": "1.000001"},
     "procedures.versions": {"code": "1.000001"},
@@ -16,6 +17,9 @@ PATHS: dict[str, dict[str, str]] = {
     "dossiers.report_status": {"code": _CODE},
     "messages.get": {"id": "019bc0de-7000-7000-8000-000000000001"},
     "enquiries.get": {"code": _CODE},
+    "payments.get": {"id": _PAYMENT},
+    "payments.refund": {"id": _PAYMENT},
+    "payments.receipt": {"id": _PAYMENT},
 }
 QUERIES: dict[str, str] = {"procedures.list": "q=dang+ky+khai+sinh&limit=5"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -62,5 +66,17 @@ BODIES: dict[str, dict[str, Any]] = {
         "paper_code": "KQ.G15.000001",
         "agency": "000.00.00.H38",
         "path": "/kho/2026/01/khai-sinh.pdf",
+    },
+    "payments.start": {
+        "dossier_code": _CODE,
+        "payer": {"name": "Nguyễn Văn Mẫu", "citizen_id": "001099000001"},
+        "amount_vnd": 150000,
+        "lines": [{"kind": "charge", "name": "Lệ phí đăng ký khai sinh", "amount_vnd": 150000}],
+        "return_url": "https://mot-cua.example.vn/thanh-toan",
+    },
+    "payments.refund": {
+        "amount_vnd": 150000,
+        "reason": "Người dân rút hồ sơ trước khi giải quyết",
+        "requested_by": "cb000123",
     },
 }

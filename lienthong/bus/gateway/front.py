@@ -19,6 +19,7 @@ from lienthong.bus.gateway import (
     answers,
     bodies,
     book,
+    callbacks,
     compat,
     credentials,
     doors,
@@ -64,6 +65,7 @@ class Front:
         *,
         counted: figures.Figures,
         table: Sequence[operations.Operation] = operations.OPERATIONS,
+        flows: Sequence[tuple[type, callbacks.Flow]] = (),
     ) -> None:
         self.hub = hub
         self.gate = gatekeeper
@@ -74,6 +76,7 @@ class Front:
         self._entrance = entrance.Entrance(hub, gatekeeper, known={operation.name for operation in table})
         self._rest: doors.Door = doors.Rest(hub, routes.Routes(table), self._entrance)
         self._soap: doors.Door = soap.Soap(hub, gatekeeper, self._entrance, table)
+        self._callbacks: doors.Door = callbacks.Callbacks(hub, self._book, flows)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -114,9 +117,11 @@ class Front:
         try:
             if wire.UNREADABLE in scope:
                 await _must_be_readable(scope, receive)
-            if credentials.is_in_address(coming.path, coming.query):
+            if coming.path.startswith(callbacks.PATH):
+                coming.door, door = callbacks.DOOR, self._callbacks
+            elif credentials.is_in_address(coming.path, coming.query):
                 raise credentials.refuse_in_address()
-            if coming.path == soap.PATH:
+            elif coming.path == soap.PATH:
                 coming.door, door = soap.DOOR, self._soap
             elif self.hub.settings.proof.lgsp_door and compat.is_here(coming.path):
                 coming.door = compat.DOOR

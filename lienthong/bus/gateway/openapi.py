@@ -35,6 +35,7 @@ _WHEN: dict[int, str] = {
 }
 _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 _EVERY = (400, 401, 403, 429, 500, 503)
+_OF_AN_INTERMEDIARY = ("payments.start", "payments.receipt")
 _WITH_BODY = (408, 409, 413, 415, 422)
 _OF_A_REGISTER = (501, 502)
 
@@ -186,7 +187,7 @@ def _responses(operation: operations.Operation, places: dict[Place, dict[str, An
         refused.update(_WITH_BODY)
     if operation.method == "POST":
         refused.add(409)  # an Idempotency-Key that was used for another request
-    if not operation.keeps_answer:
+    if not operation.keeps_answer or operation.name in _OF_AN_INTERMEDIARY:
         refused.update(_OF_A_REGISTER)
     for status in sorted(refused):
         answers[str(status)] = {

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lienthong.bus.gateway import answers
-from lienthong.core import access_record, clock, errors, records
+from lienthong.core import access_record, clock, errors, money, records
 
 Scope = MutableMapping[str, Any]
 
@@ -25,7 +25,7 @@ class Visit:
     `request_id` is ours; the caller's own X-Request-Id is kept beside it as `correlation`. `reason` says why a
     key was rejected, for the journal only. `is_answered`: the first bytes of an answer have gone out. `official`
     is whom the caller names until the operation knows better, `proofs` what it has proven beside the key,
-    `soap_version` the form of the answer at that door.
+    `soap_version` the form of the answer at that door, `fallback` what an outside system hears where we fail.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Visit:
         "door",
         "dossier_code",
         "every_header",
+        "fallback",
         "field_groups",
         "generation",
         "headers",
@@ -84,6 +85,7 @@ class Visit:
         self.is_answered = False
         self.is_personal = False
         self.door = "rest"
+        self.fallback: money.CallbackReply | None = None
         self.generation: int | None = None
         self.is_written = False
         self.key_id: str | None = None

@@ -24,6 +24,7 @@ _GROUPS = {
     "targets": "targets",
     "journal": "journal",
     "report": "reports",
+    "vietqr": "vietqr",
 }
 
 

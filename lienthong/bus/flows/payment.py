@@ -1,0 +1,384 @@
+"""Payment: begin an attempt, hear of it from the intermediary, say how it stands (house.md section 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.api_keys import keys
+from lienthong.bus import events
+from lienthong.bus.flows import dossier_rows, payment_records, payment_settlement, payment_views
+from lienthong.bus.hub import Hub
+from lienthong.connectors import roles
+from lienthong.core import clock, errors, money, records, storage, tables
+
+_o, _p, _m = tables.obligations, tables.payments, tables.payment_messages
+_CALLBACK_NAME = "ipn"
+# An attempt that was begun and of which nothing more is known: whoever began it may still be waiting.
+_BEGINNING = timedelta(minutes=2)
+# After these nothing was asked for over there; after anything else it may have been.
+_NOT_ASKED = (
+    errors.CallerError,
+    errors.RemoteRefused,
+    errors.RemoteForbids,
+    errors.RemoteBusy,
+    errors.RemoteUnavailable,
+    errors.Misconfigured,
+    errors.NotOffered,
+)
+
+
+# ------------------------------------------------------------------------------------------------- start
+
+
+async def start(
+    hub: Hub, request: payment_views.PaymentRequest, *, caller: keys.Caller, request_id: str
+) -> payment_views.PaymentView:
+    """Begin to pay what a dossier owes: where the payer goes, or a code to scan.
+
+    While an attempt for the same amount with the same intermediary can still be paid, it is the answer again.
+    Raises Conflict where nothing is owed or all is paid, and what the intermediary refuses with.
+    """
+    chosen = _choose(hub, request.provider)
+    intermediary = payment_records.provider(hub, chosen)
+    async with hub.storage.transaction() as tx:
+        dossier = await _dossier(hub, tx, request.dossier_code, caller=caller)
+        obligation = await _obligation(hub, tx, request, dossier, caller=caller)
+        standing = await _open_attempt(hub, tx, obligation, chosen)
+        if standing is None:
+            order = _order(hub, request, dossier, obligation, provider=chosen)
+            payment = await _created(hub, tx, order, obligation, chosen, caller=caller, request_id=request_id)
+    if standing is not None:
+        return await payment_records.view(hub, standing, obligation, repeated=True)
+    await _ask_for(hub, intermediary, order, payment)
+    return await get(hub, payment, caller=caller)
+
+
+def _choose(hub: Hub, wanted: str) -> str:
+    allowed = [name for name in hub.settings.payments.providers if name in hub.systems]
+    if not wanted and allowed:
+        return allowed[0]
+    if wanted in allowed:
+        return wanted
+    if not wanted:
+        raise errors.NotOffered(system="payments")
+    names = ", ".join(allowed) or "-"
+    problem = errors.FieldProblem(
+        "provider",
+        f"Trục không thanh toán qua trung gian này; hiện có: {names}.",
+        f"The hub does not pay through this intermediary; there are: {names}.",
+    )
+    raise errors.InvalidRequest(problems=(problem,))
+
+
+async def _dossier(
+    hub: Hub, tx: AsyncConnection, code: str, *, caller: keys.Caller
+) -> tuple[Mapping[str, Any], records.Dossier]:
+    row = await dossier_rows.row(tx, code)
+    if row is None:
+        problem = errors.FieldProblem(
+            "dossier_code",
+            "Không có hồ sơ với mã này; hãy khai hồ sơ bằng PUT /v1/dossiers/{code} trước.",
+            "There is no dossier with this code; declare it with PUT /v1/dossiers/{code} first.",
+        )
+        raise errors.InvalidRequest(problems=(problem,))
+    dossier_rows.must_own(row, caller)
+    return row, dossier_rows.record(hub, row)
+
+
+async def _obligation(
+    hub: Hub,
+    tx: AsyncConnection,
+    request: payment_views.PaymentRequest,
+    dossier: tuple[Mapping[str, Any], records.Dossier],
+    *,
+    caller: keys.Caller,
+) -> dict[str, Any]:
+    """Find or write what is owed, and hold it. The amount may change as long as nothing is paid."""
+    row, record = dossier
+    amount, now = _amount(request, record), hub.now()
+    values = {
+        "id": clock.new_id(),
+        "dossier_code": record.code,
+        "name": request.obligation,
+        "organisation": caller.organisation,
+        "procedure_code": row["procedure_code"],
+        "amount_vnd": amount,
+        "state": "owed",
+        "created_at": now,
+        "updated_at": now,
+    }
+    await tx.execute(hub.storage.insert(_o).values(**values).on_conflict_do_nothing())
+    wanted = sa.select(_o).where(_o.c.dossier_code == record.code, _o.c.name == request.obligation)
+    found = await storage.first(tx, payment_records.held(hub, wanted))
+    if found is None:
+        raise errors.InternalFault(reason="an obligation that was written is not there")
+    _must_be_owed(found)
+    if found["amount_vnd"] != amount:
+        await payment_records.oblige(tx, found["id"], now=now, amount_vnd=amount)
+    return {**found, "amount_vnd": amount}
+
+
+def _amount(request: payment_views.PaymentRequest, dossier: records.Dossier) -> int:
+    """Work out what is owed: as given, or what the dossier declares. Raises where that is nothing."""
+    if request.amount_vnd is not None:
+        amount = request.amount_vnd
+    else:
+        amount = sum(line.amount_vnd for line in request.lines) or sum(fee.amount_vnd for fee in dossier.fees)
+    if request.lines and sum(line.amount_vnd for line in request.lines) != amount:
+        problem = errors.FieldProblem(
+            "lines", "Tổng các khoản không bằng số tiền.", "The lines do not add up to the amount."
+        )
+        raise errors.InvalidRequest(problems=(problem,))
+    if not amount:
+        raise errors.Conflict(
+            "the dossier owes nothing: it declares no fee, and the request names no amount",
+            detail_vi="Hồ sơ không phải nộp khoản nào: hồ sơ không khai phí, lệ phí và yêu cầu không nêu số tiền.",
+        )
+    return amount
+
+
+def _must_be_owed(obligation: Mapping[str, Any]) -> None:
+    said = {
+        "paid": ("this is paid already", "Khoản này đã được nộp."),
+        "doubtful": (
+            "a payment of this is being looked at by a person",
+            "Một lần thanh toán của khoản này đang chờ người có thẩm quyền xem xét.",
+        ),
+        "refunded": (
+            "this was paid and given back; name another obligation to have it paid anew",
+            "Khoản này đã nộp và đã hoàn; muốn thu lại hãy đặt tên khoản khác.",
+        ),
+    }
+    if obligation["state"] in said:
+        en, vi = said[obligation["state"]]
+        raise errors.Conflict(en, detail_vi=vi, reason=f"obligation_{obligation['state']}")
+
+
+async def _open_attempt(
+    hub: Hub, tx: AsyncConnection, obligation: Mapping[str, Any], provider: str
+) -> Mapping[str, Any] | None:
+    """Find the attempt that a payer can still pay. Raises Conflict while one is just being begun."""
+    now = hub.now()
+    wanted = (
+        sa.select(_p)
+        .where(
+            _p.c.obligation_id == obligation["id"],
+            _p.c.provider == provider,
+            _p.c.amount_vnd == obligation["amount_vnd"],
+            _p.c.state.in_(("created", "pending")),
+            _p.c.expires_at > now + timedelta(minutes=1),
+        )
+        .order_by(_p.c.created_at.desc())
+    )
+    for row in await storage.every(tx, wanted):
+        if row["started"] is not None:
+            return row
+        if row["state"] == "created" and row["created_at"] > now - _BEGINNING:
+            raise errors.Conflict(
+                "an attempt to pay this is just being begun; ask again in a moment",
+                detail_vi="Một lần thanh toán cho khoản này đang được khởi tạo; hãy hỏi lại sau giây lát.",
+                retry_after_s=5,
+            )
+    return None
+
+
+def _order(
+    hub: Hub,
+    request: payment_views.PaymentRequest,
+    dossier: tuple[Mapping[str, Any], records.Dossier],
+    obligation: Mapping[str, Any],
+    *,
+    provider: str,
+) -> money.PaymentOrder:
+    now, chosen, public = hub.now(), hub.settings.payments, hub.settings.proof.public_url
+    lines = request.lines
+    if not lines and request.amount_vnd is None:
+        lines = tuple(
+            money.OwedLine(kind=fee.kind, code=fee.code, name=fee.name, amount_vnd=fee.amount_vnd)
+            for fee in dossier[1].fees
+            if fee.amount_vnd
+        )
+    return money.PaymentOrder(
+        reference=payment_records.new_number("LT", now),
+        amount_vnd=obligation["amount_vnd"],
+        dossier_code=request.dossier_code,
+        procedure_code=dossier[0]["procedure_code"],
+        description=request.description or f"Thanh toán hồ sơ {request.dossier_code}",
+        payer=request.payer,
+        beneficiary=request.beneficiary,
+        lines=lines,
+        return_url=request.return_url or chosen.return_url,
+        callback_url=f"{public}/callbacks/{provider}/{_CALLBACK_NAME}" if public else "",
+        created_at=now,
+        expires_at=now + timedelta(minutes=chosen.expiry_minutes),
+    )
+
+
+async def _created(
+    hub: Hub,
+    tx: AsyncConnection,
+    order: money.PaymentOrder,
+    obligation: Mapping[str, Any],
+    provider: str,
+    *,
+    caller: keys.Caller,
+    request_id: str,
+) -> str:
+    number = clock.new_id()
+    await tx.execute(
+        _p.insert().values(
+            id=number,
+            reference=order.reference,
+            obligation_id=obligation["id"],
+            dossier_code=order.dossier_code,
+            provider=provider,
+            state="created",
+            amount_vnd=order.amount_vnd,
+            key_id=caller.key_id,
+            request_id=request_id,
+            record=payment_records.seal_order(hub, order),
+            created_at=order.created_at,
+            expires_at=order.expires_at,
+            # Also where this process dies now: then it is not known whether the intermediary was asked.
+            query_at=order.created_at + _BEGINNING,
+        )
+    )
+    return number
+
+
+async def _ask_for(hub: Hub, intermediary: roles.PaymentProvider, order: money.PaymentOrder, payment: str) -> None:
+    """Ask the intermediary, and write down what came of it; one that may have heard us is asked how it stands."""
+    try:
+        given = await intermediary.start(order)
+    except errors.HubError as error:
+        if isinstance(error, _NOT_ASKED) and not error.facts.get("outcome_uncertain"):
+            await _begun(hub, payment, state="failed", closed_at=hub.now(), query_at=None, last_code=error.code)
+            raise
+        await _begun(hub, payment, state="pending", last_code=error.code)
+        await ask_about(hub, intermediary, order)
+        return
+    silent = timedelta(minutes=hub.settings.payments.silent_minutes)
+    await _begun(
+        hub,
+        payment,
+        state="pending",
+        started=payment_records.seal_started(hub, given),
+        provider_reference=given.provider_reference[:100],
+        expires_at=min(given.expires_at or order.expires_at, order.expires_at),
+        query_at=hub.now() + silent,
+    )
+
+
+async def _begun(hub: Hub, payment: str, **values: Any) -> None:
+    """Write how the beginning went, unless the intermediary has called back meanwhile: that is the newer word."""
+    async with hub.storage.transaction() as tx:
+        moved = await tx.execute(_p.update().where(_p.c.id == payment, _p.c.state == "created").values(**values))
+        if not moved.rowcount and "started" in values:
+            await payment_records.change(tx, payment, started=values["started"])
+
+
+async def ask_about(
+    hub: Hub, intermediary: roles.PaymentProvider, order: money.PaymentOrder
+) -> errors.HubError | None:
+    """Ask how an attempt stands and let the word count; gives the failure where nothing was said."""
+    try:
+        news = await intermediary.query(order)
+    except errors.HubError as error:
+        return error
+    if news.reference != order.reference:
+        return errors.RemoteGarbled(system=intermediary.name, reason="the answer is about another payment")
+    await payment_settlement.settle(hub, intermediary.name, news, how="query")
+    return None
+
+
+async def get(hub: Hub, payment_id: str, *, caller: keys.Caller) -> payment_views.PaymentView:
+    """Say how an attempt stands."""
+    row, obligation = await payment_records.owned(hub, payment_id, caller=caller)
+    return await payment_records.view(hub, row, obligation)
+
+
+# ---------------------------------------------------------------------------------------------- callback
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a message turned out to be: a word of the intermediary, or why it is none."""
+
+    news: money.PaymentNews | None
+    outcome: money.CallbackOutcome = "recorded"
+    reason: str = ""
+
+
+async def callback(hub: Hub, contract: str, request: money.CallbackRequest) -> money.CallbackReply:
+    """Take a message of an intermediary: verify it, keep it sealed, let it count, answer in its own words.
+
+    Raises NotFound where this contract does not call here. A forged message changes nothing and is an event.
+    """
+    intermediary = hub.systems.get(contract)
+    if contract not in hub.settings.payments.providers or not isinstance(intermediary, roles.PaymentProvider):
+        raise errors.NotFound(
+            "no intermediary calls back here", detail_vi="Không có trung gian nào gọi về địa chỉ này."
+        )
+    read = await _read(intermediary, request)
+    try:
+        outcome = await hub.storage.write(lambda tx: _take(hub, tx, contract, request, read))
+    except errors.HubError:
+        # The intermediary sends again whatever was not taken.
+        outcome = "failed"
+    return dataclasses.replace(intermediary.reply(request, outcome), outcome=outcome)
+
+
+async def _read(intermediary: roles.PaymentProvider, request: money.CallbackRequest) -> _Read:
+    try:
+        if isinstance(intermediary, roles.AskingPaymentProvider):
+            return _Read(await intermediary.ask_callback(request))
+        return _Read(intermediary.read_callback(request))
+    except errors.ProofRejected as error:
+        return _Read(None, "forged", str(error.facts.get("reason", ""))[:200])
+    except (errors.RemoteGarbled, errors.MappingError) as error:
+        return _Read(None, "unreadable", str(error.facts.get("reason", error.code))[:200])
+    except errors.HubError as error:
+        return _Read(None, "failed", error.code)
+
+
+async def _take(
+    hub: Hub, tx: AsyncConnection, contract: str, request: money.CallbackRequest, read: _Read
+) -> money.CallbackOutcome:
+    outcome, payment, number, now = read.outcome, None, clock.new_id(), hub.now()
+    if read.news is not None:
+        outcome, payment = await payment_settlement.settle_in(hub, tx, contract, read.news, how="callback")
+    body, digest = _sealed(hub, request)
+    await tx.execute(
+        _m.insert().values(
+            id=number,
+            at=now,
+            contract=contract,
+            name=payment_records.plain(request.name, 60),
+            address=payment_records.plain(request.address, 64),
+            payment_id=payment,
+            verdict=outcome,
+            reason=read.reason,
+            digest=digest,
+            body=body,
+        )
+    )
+    if outcome in ("forged", "unreadable", "unknown_reference"):
+        facts = {"reason": read.reason, "message": number}
+        await events.put(tx, f"callbacks.{outcome}", contract, facts, now=now)
+    return outcome
+
+
+def _sealed(hub: Hub, request: money.CallbackRequest) -> tuple[bytes, str]:
+    """Seal a message as it came; the digest tells two of them apart without opening any."""
+    content_type = payment_records.plain(request.headers.get("content-type", ""), 200)
+    head = orjson.dumps([payment_records.plain(request.method, 20), content_type])
+    raw = b"\n".join((head, request.query.encode("utf-8", "backslashreplace"), request.body))
+    return hub.vault.seal(raw, purpose="callback"), hub.vault.digest(raw, purpose="callback")

@@ -1,0 +1,377 @@
+"""Refund: money given back, asked for by one person and, above a set amount, approved by another (NT 8.4).
+
+A refund is sent once. Where nobody knows whether it arrived, a person finds out; it is never simply sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.api_keys import keys
+from lienthong.bus.flows import payment_records, payment_settlement, payment_states, payment_views
+from lienthong.bus.hub import Hub
+from lienthong.core import clock, errors, money, storage, tables
+
+_r, _p, _q, _acts = tables.payment_refunds, tables.payments, tables.payment_questions, tables.admin_acts
+_UNDERWAY = ("waiting", "ready", "sending", "accepted", "with_person")
+# Sent out, or about to be: from here on the money counts as on its way back.
+_ENDED = ("done", "refused", "declined")
+_LEAVING = ("ready", "sending", "accepted", "with_person")
+
+
+# ------------------------------------------------------------------------------------- asked for and approved
+
+
+async def request(
+    hub: Hub, payment_id: str, wanted: payment_views.RefundRequest, *, caller: keys.Caller
+) -> payment_views.RefundView:
+    """Ask for money to be given back; sent at once unless it needs a second person.
+
+    Raises Conflict where no money came in, or more is asked for than is left.
+    """
+    row, _ = await payment_records.owned(hub, payment_id, caller=caller)
+    async with hub.storage.transaction() as tx:
+        held = await _held(hub, tx, row["id"])
+        refund = await _asked(hub, tx, held, wanted)
+    if refund["state"] == "ready":
+        await send(hub, refund["id"])
+    return payment_views.refund_view(await _row(hub, refund["id"]))
+
+
+async def _asked(
+    hub: Hub, tx: AsyncConnection, held: payment_records.Held, wanted: payment_views.RefundRequest
+) -> dict[str, Any]:
+    left = payment_states.refundable(held.standing, underway_vnd=await _sum(tx, held, _UNDERWAY))
+    amount = left if wanted.amount_vnd is None else wanted.amount_vnd
+    if amount < 1 or amount > left:
+        raise errors.Conflict(
+            f"there are {max(left, 0)} đồng left that could be given back",
+            detail_vi=f"Số tiền còn có thể hoàn là {max(left, 0)} đồng.",
+            reason="nothing_left" if left < 1 else "too_much",
+        )
+    now = hub.now()
+    needs_second = amount > hub.settings.payments.two_people_above_vnd
+    refund = {
+        "id": clock.new_id(),
+        "payment_id": held.payment["id"],
+        "request_number": payment_records.new_number("RF", now),
+        "amount_vnd": amount,
+        "reason": wanted.reason,
+        "state": "waiting" if needs_second else "ready",
+        "requested_at": now,
+        "requested_by": wanted.requested_by,
+    }
+    await tx.execute(_r.insert().values(**refund))
+    facts = {"refund_id": refund["id"], "refund_vnd": amount, "needs_second_person": needs_second}
+    await payment_records.announce(tx, "payments.refund_asked", held.payment, facts, now=now)
+    if not needs_second:
+        await payment_records.change(tx, held.payment["id"], state="refund_requested")
+    return refund
+
+
+async def approve(hub: Hub, refund_id: str, *, by: str) -> payment_views.RefundView:
+    """Approve a refund as the second person, and send it. Raises NotGranted for the one who asked."""
+    async with hub.storage.transaction() as tx:
+        held, refund = await _both(hub, tx, refund_id)
+        _must_wait(refund)
+        if by.strip().casefold() == refund["requested_by"].strip().casefold():
+            raise errors.NotGranted(
+                "whoever asked for the refund cannot approve it",
+                detail_vi="Người đề nghị hoàn tiền không được tự duyệt.",
+            )
+        await _change(tx, refund_id, state="ready", approved_at=hub.now(), approved_by=by)
+        await payment_records.change(tx, held.payment["id"], state="refund_requested")
+        await _note(hub, tx, "payments.refund_approve", refund, by=by, reason="", after="ready")
+    await send(hub, refund_id)
+    return payment_views.refund_view(await _row(hub, refund_id))
+
+
+async def decline(hub: Hub, refund_id: str, *, by: str, reason: str) -> payment_views.RefundView:
+    """Refuse a refund that waits for the second person."""
+    async with hub.storage.transaction() as tx:
+        _, refund = await _both(hub, tx, refund_id)
+        _must_wait(refund)
+        await _change(tx, refund_id, state="declined", finished_at=hub.now(), finished_by=by)
+        await _note(hub, tx, "payments.refund_decline", refund, by=by, reason=reason, after="declined")
+    return payment_views.refund_view(await _row(hub, refund_id))
+
+
+def _must_wait(refund: Mapping[str, Any]) -> None:
+    if refund["state"] != "waiting":
+        raise errors.Conflict(
+            "this refund does not wait for an approval",
+            detail_vi="Yêu cầu hoàn tiền này không còn chờ duyệt.",
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- sent
+
+
+async def send(hub: Hub, refund_id: str) -> None:
+    """Send a refund that is ready, once; whoever comes second finds it taken."""
+    async with hub.storage.transaction() as tx:
+        held, refund = await _both(hub, tx, refund_id)
+        if refund["state"] != "ready":
+            return
+        await _change(tx, refund_id, state="sending", sent_at=hub.now())
+    order = _order(hub, held, refund)
+    try:
+        intermediary = payment_records.provider(hub, held.payment["provider"])
+        news = await intermediary.refund(order)
+    except errors.HubError as error:
+        await _failed(hub, refund_id, error)
+        return
+    await _heard(hub, refund_id, news)
+
+
+def _order(hub: Hub, held: payment_records.Held, refund: Mapping[str, Any]) -> money.RefundOrder:
+    payment, paid = held.payment, payment_records.order(hub, held.payment)
+    return money.RefundOrder(
+        request_number=refund["request_number"],
+        reference=payment["reference"],
+        provider_reference=payment["paid_reference"] or payment["provider_reference"],
+        amount_vnd=refund["amount_vnd"],
+        is_whole=refund["amount_vnd"] == payment["received_vnd"],
+        reason=refund["reason"],
+        paid_at=payment["paid_at"],
+        started_at=payment["created_at"],
+        created_at=refund["requested_at"],
+        created_by=refund["requested_by"],
+        address_of_device=paid.payer.address_of_device,
+    )
+
+
+async def _failed(hub: Hub, refund_id: str, error: errors.HubError) -> None:
+    """Write down why no answer came: refused for good, not sent and to be tried again, or nobody knows."""
+    is_uncertain = bool(error.facts.get("outcome_uncertain"))
+    async with hub.storage.transaction() as tx:
+        held, refund = await _both(hub, tx, refund_id)
+        code = error.code[:60]
+        if refund["state"] in _ENDED:
+            return
+        if isinstance(error, errors.NotOffered):
+            await _leave_to_person(hub, tx, held, refund, "refund_by_hand", code=code)
+        elif isinstance(error, errors.RemoteRefused | errors.CallerError | errors.RemoteForbids):
+            await _end(hub, tx, held, refund, state="refused", code=code)
+        elif isinstance(error, errors.RemoteBusy | errors.RemoteUnavailable | errors.Misconfigured) and (
+            not is_uncertain
+        ):
+            await _change(tx, refund_id, state="ready", provider_code=code)
+        else:
+            await _leave_to_person(hub, tx, held, refund, "refund_unknown", code=code)
+
+
+async def _heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
+    code = payment_records.plain(news.provider_code, 60)
+    async with hub.storage.transaction() as tx:
+        held, refund = await _both(hub, tx, refund_id)
+        if refund["state"] in _ENDED:
+            # A person has said meanwhile how it ended; that the intermediary disagrees is for a person too.
+            if news.state == "done" and refund["state"] != "done":
+                await _disagree(hub, tx, held, refund, code=code)
+            return
+        reference = payment_records.plain(news.provider_reference, 100)
+        await _change(tx, refund_id, provider_reference=reference)
+        if news.state == "done":
+            await _end(hub, tx, held, refund, state="done", code=code)
+        elif news.state == "refused":
+            await _end(hub, tx, held, refund, state="refused", code=code)
+        elif news.state == "already":
+            # The hub sent it once only, so somebody gave this money back by another way.
+            await _leave_to_person(hub, tx, held, refund, "refunded_twice", code=code)
+        else:
+            await _change(tx, refund_id, state="accepted", provider_code=code)
+
+
+async def _disagree(
+    hub: Hub, tx: AsyncConnection, held: payment_records.Held, refund: Mapping[str, Any], *, code: str
+) -> None:
+    facts = {"refund_id": refund["id"], "provider_code": code, "state": refund["state"]}
+    fact = f"{refund['id']}/done"
+    await payment_records.ask(hub, tx, held.payment, "refund_unknown", fact=fact, facts=facts)
+
+
+async def lost(hub: Hub, *, before: datetime) -> int:
+    """Leave to a person what was being sent when its process died; gives how many."""
+    wanted = sa.select(_r.c.id).where(_r.c.state == "sending", _r.c.sent_at < before)
+    async with hub.storage.transaction() as tx:
+        rows = await storage.every(tx, wanted)
+        for row in rows:
+            held, refund = await _both(hub, tx, row["id"])
+            if refund["state"] == "sending":
+                await _leave_to_person(hub, tx, held, refund, "refund_unknown", code="")
+    return len(rows)
+
+
+async def resend(hub: Hub, *, before: datetime) -> int:
+    """Send what is ready and certainly never arrived; gives how many."""
+    wanted = sa.select(_r.c.id).where(
+        _r.c.state == "ready", sa.func.coalesce(_r.c.sent_at, _r.c.requested_at) < before
+    )
+    async with hub.storage.reading() as conn:
+        rows = await storage.every(conn, wanted)
+    for row in rows:
+        await send(hub, row["id"])
+    return len(rows)
+
+
+# --------------------------------------------------------------------------------------------------- ended
+
+
+async def resolve(
+    hub: Hub, refund_id: str, *, outcome: Literal["done", "refused"], by: str, reason: str
+) -> payment_views.RefundView:
+    """Say, as the person who found out, how a refund ended that the intermediary did not tell of."""
+    async with hub.storage.transaction() as tx:
+        held, refund = await _both(hub, tx, refund_id)
+        if refund["state"] not in ("accepted", "with_person"):
+            raise errors.Conflict(
+                "this refund waits for nobody's finding",
+                detail_vi="Yêu cầu hoàn tiền này không chờ ai kết luận.",
+            )
+        await _end(hub, tx, held, refund, state=outcome, code=refund["provider_code"], by=by)
+        await _note(hub, tx, "payments.refund_resolve", refund, by=by, reason=reason, after=outcome)
+    return payment_views.refund_view(await _row(hub, refund_id))
+
+
+async def close_question(
+    hub: Hub, question_id: str, *, decision: Literal["accept", "noted"], by: str, reason: str
+) -> None:
+    """Close a question with a reason; `accept` lets money that came in count for its obligation.
+
+    Raises Conflict where it is closed, where nothing came in, or where another attempt has paid the obligation.
+    """
+    async with hub.storage.transaction() as tx:
+        row = await storage.first(tx, sa.select(_q).where(_q.c.id == question_id))
+        if row is None:
+            raise errors.NotFound("no such question", detail_vi="Không có việc này trong danh sách.")
+        held = await _held(hub, tx, row["payment_id"])
+        closed = await tx.execute(
+            _q.update()
+            .where(_q.c.id == question_id, _q.c.closed_at.is_(None))
+            .values(closed_at=hub.now(), closed_by=by, decision=decision, reason=reason)
+        )
+        if not closed.rowcount:
+            raise errors.Conflict("this question is closed", detail_vi="Việc này đã được giải quyết.")
+        if decision == "accept":
+            await _accept(hub, tx, held)
+        await _note(hub, tx, "payments.question_close", row, by=by, reason=reason, after=decision)
+
+
+async def _accept(hub: Hub, tx: AsyncConnection, held: payment_records.Held) -> None:
+    payment = held.payment
+    left = payment["received_vnd"] - payment["refunded_vnd"] - await _sum(tx, held, _UNDERWAY)
+    if payment["state"] != "needs_person" or left != payment["amount_vnd"]:
+        raise errors.Conflict(
+            "the whole amount must have come in, with nothing of it given back",
+            detail_vi="Chỉ chấp nhận được khi tiền đã vào đủ và chưa hoàn lại phần nào.",
+        )
+    await payment_settlement.count(hub, tx, held)
+    await payment_records.change(tx, payment["id"], state="paid", reversed=False)
+    await payment_records.announce(tx, "payments.paid", payment, {"how": "person"}, now=hub.now())
+
+
+async def _end(
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    refund: Mapping[str, Any],
+    *,
+    state: Literal["done", "refused"],
+    code: str,
+    by: str = "",
+) -> None:
+    now, payment, obligation = hub.now(), held.payment, held.obligation
+    await _change(tx, refund["id"], state=state, provider_code=code, finished_at=now, finished_by=by or None)
+    does_count = obligation["paid_by"] == payment["id"] and obligation["state"] == "paid"
+    after = payment_states.after_refund(
+        held.standing,
+        amount_vnd=refund["amount_vnd"] if state == "done" else 0,
+        underway_vnd=await _sum(tx, held, _LEAVING),
+        does_count=does_count,
+    )
+    await payment_records.change(tx, payment["id"], state=after.state, refunded_vnd=after.refunded_vnd)
+    if after.state == "refunded" and obligation["paid_by"] == payment["id"]:
+        await payment_records.oblige(tx, obligation["id"], now=now, state="refunded")
+    facts = {"refund_id": refund["id"], "refund_vnd": refund["amount_vnd"], "state": after.state}
+    await payment_records.announce(tx, f"payments.refund_{state}", payment, facts, now=now)
+
+
+async def _leave_to_person(
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    refund: Mapping[str, Any],
+    kind: payment_states.Kind,
+    *,
+    code: str,
+) -> None:
+    await _change(tx, refund["id"], state="with_person", provider_code=code)
+    facts = {"refund_id": refund["id"], "provider_code": code}
+    await payment_records.ask(
+        hub, tx, held.payment, kind, fact=refund["id"], facts=facts, amount_vnd=refund["amount_vnd"]
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- rows
+
+
+async def _held(hub: Hub, tx: AsyncConnection, payment_id: str) -> payment_records.Held:
+    found = await payment_records.hold(hub, tx, _p.c.id == payment_id)
+    if found is None:
+        raise errors.NotFound("no such payment", detail_vi="Không có lần thanh toán này.")
+    return found
+
+
+async def _both(hub: Hub, tx: AsyncConnection, refund_id: str) -> tuple[payment_records.Held, dict[str, Any]]:
+    """Hold an attempt and read one of its refunds."""
+    about = await storage.first(tx, sa.select(_r.c.payment_id).where(_r.c.id == refund_id))
+    if about is None:
+        raise errors.NotFound("no such refund", detail_vi="Không có yêu cầu hoàn tiền này.")
+    held = await _held(hub, tx, about["payment_id"])
+    refund = await storage.first(tx, sa.select(_r).where(_r.c.id == refund_id))
+    if refund is None:
+        raise errors.InternalFault(reason="a refund that was there is gone")
+    return held, refund
+
+
+async def _row(hub: Hub, refund_id: str) -> dict[str, Any]:
+    async with hub.storage.reading() as conn:
+        found = await storage.first(conn, sa.select(_r).where(_r.c.id == refund_id))
+    if found is None:
+        raise errors.InternalFault(reason="a refund that was written is not there")
+    return found
+
+
+async def _sum(tx: AsyncConnection, held: payment_records.Held, states: tuple[str, ...]) -> int:
+    wanted = sa.select(sa.func.coalesce(sa.func.sum(_r.c.amount_vnd), 0)).where(
+        _r.c.payment_id == held.payment["id"], _r.c.state.in_(states)
+    )
+    return int((await tx.execute(wanted)).scalar_one())
+
+
+async def _change(tx: AsyncConnection, refund_id: str, **values: Any) -> None:
+    await tx.execute(_r.update().where(_r.c.id == refund_id).values(**values))
+
+
+async def _note(
+    hub: Hub, tx: AsyncConnection, act: str, row: Mapping[str, Any], *, by: str, reason: str, after: str
+) -> None:
+    """Write what a person did into the record of acts."""
+    before = {"state": row.get("state") or row.get("kind"), "amount_vnd": row["amount_vnd"]}
+    await tx.execute(
+        _acts.insert().values(
+            at=hub.now(),
+            actor=by,
+            act=act,
+            object=row["id"],
+            reason=reason,
+            before=before,
+            after={"state": after},
+        )
+    )

@@ -1,0 +1,148 @@
+"""The one way for money to become true: a verified word of an intermediary, from a callback and a query alike."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.bus.flows import payment_records, payment_states
+from lienthong.bus.hub import Hub
+from lienthong.core import errors, money, tables
+
+How = Literal["callback", "query"]
+# After a contradiction the intermediary is asked at once, not only when the attempt was silent for long.
+_ASK_SOON = timedelta(minutes=1)
+_p = tables.payments
+
+
+async def settle(hub: Hub, contract: str, news: money.PaymentNews, *, how: How) -> money.CallbackOutcome:
+    """Let a word count, in a transaction of its own."""
+    async with hub.storage.transaction() as tx:
+        outcome, _ = await settle_in(hub, tx, contract, news, how=how)
+    return outcome
+
+
+async def settle_in(
+    hub: Hub, tx: AsyncConnection, contract: str, news: money.PaymentNews, *, how: How
+) -> tuple[money.CallbackOutcome, str | None]:
+    """Let a word count, in the caller's transaction; gives what to answer, and which attempt it was about.
+
+    The attempt and its obligation are held meanwhile, so that the same word 50 times at once counts once.
+    """
+    news = _fitting(news)
+    held = await payment_records.hold(hub, tx, (_p.c.reference == news.reference) & (_p.c.provider == contract))
+    if held is None:
+        return "unknown_reference", None
+    before = held.standing
+    verdict = payment_states.judge(before, news)
+    asked = False
+    if verdict.question is not None:
+        asked = await _ask(hub, tx, held, verdict.question, news, how=how)
+    if verdict.after != before:
+        await _write(hub, tx, held, verdict.after, news, how=how)
+    elif verdict.outcome == "recorded" and not asked:
+        return "already", str(held.payment["id"])
+    await _heard(hub, tx, held, verdict, news, how=how)
+    return verdict.outcome, str(held.payment["id"])
+
+
+def _fitting(news: money.PaymentNews) -> money.PaymentNews:
+    lengths = {"reference": 40, "partner": 100, "provider_reference": 100, "provider_code": 60}
+    cut = {name: payment_records.plain(getattr(news, name), longest) for name, longest in lengths.items()}
+    return news.model_copy(update=cut)
+
+
+async def _ask(
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    kind: payment_states.Kind,
+    news: money.PaymentNews,
+    *,
+    how: How,
+) -> bool:
+    parts = (news.state, news.amount_vnd, news.currency, news.provider_reference, news.provider_code)
+    facts = {
+        "said": news.state,
+        "said_amount_vnd": news.amount_vnd,
+        "provider_reference": news.provider_reference,
+        "provider_code": news.provider_code,
+        "state": held.payment["state"],
+        "how": how,
+    }
+    fact = "/".join(map(str, parts))
+    return await payment_records.ask(
+        hub, tx, held.payment, kind, fact=fact, facts=facts, amount_vnd=news.amount_vnd
+    )
+
+
+async def _write(
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    after: payment_states.Standing,
+    news: money.PaymentNews,
+    *,
+    how: How,
+) -> None:
+    now, before, payment = hub.now(), held.standing, held.payment
+    values: dict[str, Any] = {
+        "state": after.state,
+        "received_vnd": after.received_vnd,
+        "reversed": after.is_reversed,
+        "partner": after.partner,
+        "paid_reference": after.paid_reference,
+    }
+    if after.is_closed and not before.is_closed:
+        values["closed_at"] = now
+    if after.received_vnd and not before.received_vnd:
+        values |= {"paid_at": news.paid_at or now, "settled_at": now, "settled_by": how, "receipt_at": now}
+    await payment_records.change(tx, payment["id"], **values)
+    if after.state == before.state:
+        return
+    if after.state == "paid":
+        await count(hub, tx, held)
+    elif before.state == "paid":
+        await payment_records.oblige(tx, held.obligation["id"], now=now, state="doubtful")
+    facts = {"state": after.state, "how": how}
+    await payment_records.announce(tx, f"payments.{after.state}", payment, facts, now=now)
+
+
+async def count(hub: Hub, tx: AsyncConnection, held: payment_records.Held) -> None:
+    """Let an attempt pay its obligation. Raises Conflict where another attempt paid it, which nobody may undo."""
+    payment, obligation = held.payment, held.obligation
+    if obligation["paid_by"] not in (None, payment["id"]):
+        raise errors.Conflict(
+            "another attempt has paid this obligation",
+            detail_vi="Khoản này đã được nộp bằng một lần thanh toán khác.",
+        )
+    await payment_records.oblige(tx, obligation["id"], now=hub.now(), state="paid", paid_by=payment["id"])
+    await payment_records.mark_paid(hub, tx, payment["dossier_code"], payment["provider"])
+
+
+async def _heard(
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    verdict: payment_states.Verdict,
+    news: money.PaymentNews,
+    *,
+    how: How,
+) -> None:
+    """Note that something was heard, and when to ask next; nobody is asked about what is settled."""
+    now, after = hub.now(), verdict.after
+    is_open = after.state in ("created", "pending")
+    is_in_doubt = not after.received_vnd and verdict.question is not None and how == "callback"
+    query_at = held.payment["query_at"] if is_open else None
+    if is_in_doubt:
+        query_at = now + _ASK_SOON
+    await payment_records.change(
+        tx,
+        held.payment["id"],
+        heard_at=now,
+        query_at=query_at,
+        provider_reference=news.provider_reference or held.payment["provider_reference"],
+        provider_code=news.provider_code,
+    )

@@ -1,0 +1,39 @@
+"""Where operations are: the parts of their paths, as models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from lienthong.core import records
+
+
+class ProcedurePath(BaseModel):
+    """Which procedure."""
+
+    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = Field(
+        description="Mã thủ tục"
+    )
+
+
+class DossierPath(BaseModel):
+    """Which dossier."""
+
+    code: records.DossierCode = Field(description="Mã hồ sơ")
+
+
+class MessagePath(BaseModel):
+    """Which message."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        description="Số thông điệp"
+    )
+
+
+class PaymentPath(BaseModel):
+    """Which attempt to pay."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        description="Số lần thanh toán"
+    )

@@ -1,0 +1,40 @@
+"""What answers to payment calls have in common: who really answered, and whether something may have been done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lienthong.connectors import http, outcomes
+from lienthong.core import errors
+
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:[/?#][!-~]*)?")
+_LONGEST_ADDRESS = 4000
+
+_Read = TypeVar("_Read")
+
+
+def read(reply: http.Reply, opened: Callable[[Any], _Read], *, changes: bool) -> _Read:
+    """Read an answer in JSON by `opened`, which raises RemoteGarbled where it is none of its kind.
+
+    HTML or nothing with a success status is a gateway's word: RemoteUnavailable. What cannot be read leaves the
+    outcome of a call that `changes` something unknown.
+    """
+    start = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start in (b"", b"<"):
+        facts: dict[str, Any] = {"outcome_uncertain": True} if changes else {}
+        raise errors.RemoteUnavailable(system=reply.system, remote_code="html" if start else "empty", **facts)
+    try:
+        return opened(reply.json())
+    except errors.RemoteGarbled as error:
+        if changes:
+            raise errors.OutcomeUnknown(system=reply.system, reason=str(error.facts.get("reason", ""))) from None
+        raise
+
+
+def web_address(value: Any, *, system: str) -> str:
+    """Give an address that a browser may be sent to. Raises RemoteGarbled for anything else."""
+    if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and _WEB_ADDRESS.fullmatch(value):
+        return value
+    raise outcomes.garbled("no address of a web page", system=system)
