@@ -81,13 +81,13 @@ def risks(chosen: settings.Settings) -> list[records.CheckResult]:
         records.CheckResult(
             name=f"plain_officials: {key_id}",
             ok=True,
-            vi=f"RỦI RO: khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều "
+            vi=f"Khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều "
             "tra cứu được dưới tên bất kỳ cán bộ nào. Hãy nâng cấp phần mềm rồi bỏ khoá khỏi "
             "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
-            en=f"RISK: key {key_id} may name an official without a signed assertion; whoever holds it can ask in "
+            en=f"Key {key_id} may name an official without a signed assertion; whoever holds it can ask in "
             "any official's name. Have the software sign, then take the key out of "
             "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
-            facts={"risk": "plain_officials", "key": key_id},
+            facts={"risk": True, "key": key_id},
         )
         for key_id in chosen.residents.plain_officials
     ]

@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from lienthong.connectors import base, http, roles
 from lienthong.connectors.dvcqg_adapter import connector as dvcqg_adapter
 from lienthong.connectors.dvcqg_portal import connector as dvcqg_portal
+from lienthong.connectors.dvcqg_sso import connector as dvcqg_sso
+from lienthong.connectors.dvcqg_store import connector as dvcqg_store
+from lienthong.connectors.ngsp import connector as ngsp
 from lienthong.connectors.population_c06 import connector as population_c06
 from lienthong.connectors.population_lgsp import connector as population_lgsp
 from lienthong.core import errors
@@ -29,6 +32,9 @@ class Entry:
 CONNECTORS: dict[str, Entry] = {
     "dvcqg_adapter": Entry(dvcqg_adapter.Settings, dvcqg_adapter.Connector),
     "dvcqg_portal": Entry(dvcqg_portal.Settings, dvcqg_portal.Connector),
+    "dvcqg_sso": Entry(dvcqg_sso.Settings, dvcqg_sso.Connector),
+    "dvcqg_store": Entry(dvcqg_store.Settings, dvcqg_store.Connector),
+    "ngsp": Entry(ngsp.Settings, ngsp.Connector),
     "population_c06": Entry(population_c06.Settings, population_c06.Connector),
     "population_lgsp": Entry(population_lgsp.Settings, population_lgsp.Connector),
 }

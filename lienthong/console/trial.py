@@ -67,8 +67,31 @@ def environment(port: int, home: Path) -> dict[str, str]:
         # The real portal is asked twice a second at the most; an imitation may be asked faster.
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_PER_SECOND": "1000",
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_CONCURRENT": "16",
+        **_registers(base),
+        "LIENTHONG_DOCUMENTS__TRUST_FOLDER": str(home / "trust"),
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _registers(base: str) -> dict[str, str]:
+    """Give the settings of the imitated national registers; the accounts are the sandbox's own."""
+    systems = {
+        "POPULATION_C06": {
+            "SERVICE_PATH": "/dancu",
+            "USERNAME": "UBND_DEMO",
+            "SECRET_KEY": "C06SECRET",
+            "API_KEY": "demo-api-key",
+            "XROAD_CLIENT": f"VN/GOV/{AGENCY}/lgsp",
+        },
+        "NGSP": {"CONSUMER_KEY": "demoConsumerKey", "CONSUMER_SECRET": "demoConsumerSecret"},
+        "DVCQG_STORE": {},
+        "DVCQG_SSO": {"CLIENT_ID": "demo-client", "CLIENT_SECRET": "demo-client-secret"},
+    }
+    found: dict[str, str] = {}
+    for name, section in systems.items():
+        given = {"ENABLED": "true", "BASE_URL": f"{base}/{name.lower()}", **section}
+        found |= {f"LIENTHONG_SYSTEMS__{name}__{key}": value for key, value in given.items()}
+    return found
 
 
 def run(*, catalogue: Path | None, full: bool = False) -> None:

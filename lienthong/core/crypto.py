@@ -288,7 +288,7 @@ def read_revocation_list(encoded: bytes) -> bytes:
 
 
 def revoked_at(revocation_list: bytes, *, serial: int, issuer: bytes) -> datetime | None:
-    """Say since when a certificate of this issuer (DER) is revoked by a list; None also where the list is another's.
+    """Say since when a certificate of this issuer (DER) is revoked; None also where the list is not the issuer's.
 
     A list that is overdue still counts for what it names.
     """

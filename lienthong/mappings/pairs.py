@@ -351,6 +351,20 @@ class PersonName(Pair):
         return ("",)
 
 
+class JoinedNames(Pair):
+    """Names joined by semicolons, and the same or more as objects; each is kept once, in the order met."""
+
+    def write(self, *values: Any) -> tuple[Any, ...]:
+        """Give both forms."""
+        return ";".join(values[0]), [{self.keys[0]: name} for name in values[0]]
+
+    def read(self, note: Note, *values: Any) -> tuple[Any, ...]:
+        """Give the names of both forms."""
+        joined = transforms.plain(values[0] or "").split(";")
+        listed = (transforms.plain(row.get(self.keys[0]) or "") for row in self.rows(values[1], note))
+        return (list(dict.fromkeys(name.strip() for name in (*joined, *listed) if name.strip())),)
+
+
 PAIRS: dict[str, type[Pair]] = {
     "applicant_identity": ApplicantIdentity,
     "any_digitised": AnyDigitised,
@@ -367,5 +381,6 @@ PAIRS: dict[str, type[Pair]] = {
     "attachment": Attachment,
     "name_of": NameOf,
     "person_name": PersonName,
+    "joined_names": JoinedNames,
 }
 """Every pair that a mapping file may name."""
