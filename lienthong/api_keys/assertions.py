@@ -17,7 +17,7 @@ from typing import Any
 import jwt
 
 from lienthong.api_keys import proof_register
-from lienthong.core import errors, records, settings
+from lienthong.core import clock, errors, records, settings
 
 KIND = proof_register.ASSERTION
 TYPE = "official+jwt"
@@ -222,3 +222,26 @@ def _invalid(reason: str, **facts: Any) -> errors.ProofRejected:
         reason=f"assertion_{reason}",
         **facts,
     )
+
+
+def sign(
+    private_pem: bytes,
+    *,
+    kid: str,
+    issuer: str,
+    official: str,
+    audience: str,
+    lifetime_s: int,
+    now: datetime,
+) -> str:
+    """Make an assertion with an Ed25519 key, as the system does where an official signed in (for the trial)."""
+    at = int(now.timestamp())
+    claims = {
+        "iss": issuer,
+        "sub": official,
+        "aud": audience,
+        "iat": at,
+        "exp": at + lifetime_s,
+        "jti": clock.new_id(),
+    }
+    return jwt.encode(claims, private_pem, algorithm="EdDSA", headers={"typ": TYPE, "kid": kid})

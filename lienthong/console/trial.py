@@ -22,7 +22,7 @@ from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus import operations
 from lienthong.bus.flows import procedure_sync
-from lienthong.console import server, services
+from lienthong.console import server, services, trial_official
 from lienthong.console.cli import output
 from lienthong.core import errors, migrations, settings
 
@@ -112,6 +112,7 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
         command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
         sandbox = beside.enter_context(program(command, log=home / "sandbox.log"))
         wait_for(f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/mood", sandbox, home / "sandbox.log")
+        _trust(home / "trust", f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/trust/ca.pem")
         if full:
             asyncio.run(_migrate(chosen))
             for role in ("worker", "beat"):
@@ -158,6 +159,13 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise errors.Misconfigured(f"{url} does not answer", detail_vi=f"{url} không trả lời sau 30 giây.")
 
 
+def _trust(folder: Path, url: str) -> None:
+    """Trust the sandbox's authority: it is a new one at every start."""
+    folder.mkdir(exist_ok=True)
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own loopback address
+        (folder / "sandbox.pem").write_bytes(answer.read())
+
+
 def _write_config(home: Path) -> None:
     """Write the trial's settings as a file, so that other commands can be pointed at the same hub."""
     lines = ["# Written by `lienthong start`; use with: lienthong --config <this file> …"]
@@ -183,6 +191,7 @@ async def _welcome(hub: hubs.Hub, home: Path, catalogue: Path | None) -> None:
         await _sync(hub)
         await asyncio.to_thread(mark.write_text, _served(catalogue))
     key_file = await _demo_key(hub, home)
+    await trial_official.register(hub, home)
     await _print(hub, key_file)
 
 
@@ -280,6 +289,10 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
     print(
         f"curl -s -X POST {gateway}/v1/dossiers/H38.15-260803-0001/status {header} "
         f"-H 'Content-Type: application/json' -d '{report}'"
+    )
+    output.console.print(
+        f"\n[dim]SOAP: {gateway}/soap/v1?wsdl · tra cứu công dân / looking a resident up: make demo[/dim]",
+        highlight=False,
     )
     output.console.print(
         f"\n[dim]Lệnh khác / other commands: lienthong --config {chosen.home}/trial.toml messages list · "

@@ -253,6 +253,21 @@ class Signer:
         return self._key.sign(message)
 
 
+def new_private_pem() -> bytes:
+    """Make a new Ed25519 key, as an unencrypted PEM: for a file that only its owner can read."""
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_pem(private_pem: bytes) -> bytes:
+    """Give the public half of a private key, both as PEM."""
+    key = serialization.load_pem_private_key(private_pem, password=None)
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def is_signed(message: bytes, signature: bytes, *, public: bytes) -> bool:
     """Whether a signature (Ed25519) of a message was made with the key of these public bytes."""
     try:

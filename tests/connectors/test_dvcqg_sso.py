@@ -183,7 +183,7 @@ async def test_an_unknown_kind_of_account_is_refused(stage: Stage) -> None:
         await sign_in(stage)
 
 
-# ------------------------------------------------------------------------------------------- somebody else's sign-in
+# ------------------------------------------------------------------------------------------ another's sign-in
 
 
 FOREIGN = {
@@ -296,8 +296,15 @@ async def test_nobody_s_data_reach_a_log_an_error_or_the_journal(
     assert "the-token" not in repr(signed_in)
 
 
-@pytest.mark.parametrize(("account", "key"), [("can-bo-tiep-nhan", "001099000201"), ("pham-thi-diep", "000000004"),
-                                              ("cong-ty-mot", "0000000017"), ("hoi-thu-nghiem", "tech-0099")])  # fmt: skip
+IN_THE_SANDBOX = {
+    "can-bo-tiep-nhan": "001099000201",
+    "pham-thi-diep": "000000004",
+    "cong-ty-mot": "0000000017",
+    "hoi-thu-nghiem": "tech-0099",
+}
+
+
+@pytest.mark.parametrize(("account", "key"), IN_THE_SANDBOX.items())
 async def test_the_sandbox_signs_people_in(account: str, key: str) -> None:
     stage = new_stage(
         base_url="http://sandbox/dvcqg_sso", client_id="demo-client", client_secret="demo-client-secret"
