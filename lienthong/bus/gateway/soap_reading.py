@@ -60,7 +60,7 @@ class Reader:
         self._schema()
 
     def read(self, call: soap_types.Call, node: Node) -> tuple[operations.Asked, Print]:
-        """Give what is asked, and what gives bytes that are the same for the same request. Raises InvalidRequest."""
+        """Give what is asked, and the print that tells it from other requests. Raises InvalidRequest."""
         schema = self._schema()
         problems: _Problems = {}
         if schema.validate(node):
