@@ -6,6 +6,7 @@ Every answer that a caller saw to its end has its record, once; numbers have no 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -210,12 +211,17 @@ def told(day: Day, calls: traffic.Traffic, result: Outcome, took_s: float) -> st
     return "\n".join(lines)
 
 
+# Twenty starts take their time: the suite makes fewer requests than LEDGER=100000 does, which runs in both sizes.
+MANY = int(os.environ.get("LEDGER", "10000"))
+
+
 @pytest.mark.parametrize(
     ("size", "total", "kills"),
     [
         (towns.EMBEDDED, 3_000, 3),
-        pytest.param(towns.EMBEDDED, 100_000, 20, marks=pytest.mark.long),
-        pytest.param(towns.FULL, 100_000, 20, marks=pytest.mark.long),
+        pytest.param(towns.FULL, 2_000, 2, marks=pytest.mark.long),
+        pytest.param(towns.EMBEDDED, MANY, 20, marks=pytest.mark.long),
+        *([pytest.param(towns.FULL, MANY, 20, marks=pytest.mark.long)] if "LEDGER" in os.environ else []),
     ],
 )
 def test_every_answer_has_its_record_whatever_happens_to_the_gateway(
