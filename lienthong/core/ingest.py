@@ -19,7 +19,8 @@ from lienthong.core import access_record, bulk, errors, spool_reading, storage, 
 _log = logging.getLogger("lienthong.spool")
 FOLLOWER = "store"
 BATCH = 2_000
-POLL_S = 0.2  # each step is a transaction, which waits for the disk: few large ones cost less than many small ones
+# Each step is a transaction that waits for the disk: a few large ones take less from the door than many small.
+POLL_S = 0.2
 
 
 class Ingest:
