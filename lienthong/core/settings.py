@@ -218,6 +218,12 @@ class Documents(Section):
     )
     most_bytes: int = Field(20_000_000, ge=1_000, description="largest file that is fetched")
 
+    @field_validator("trust_folder", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, given: Any) -> Any:
+        """Take an empty name for none, not for the folder that the process happens to be in."""
+        return given or None
+
 
 class Soap(Section):
     """The SOAP door."""

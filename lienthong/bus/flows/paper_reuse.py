@@ -55,8 +55,7 @@ async def fetch(
         lambda: _within(hub, wanted, allowed.errand()),
         outcome=lambda file: ("ok", 1),
     )
-    anchors = paper_signatures.Anchors.load(hub.settings.documents.trust_folder)
-    verdict = await paper_signatures.check(content, anchors=anchors, now=hub.now())
+    verdict = await paper_signatures.check(content, anchors=hub.anchors, now=hub.now())
     digest = hashlib.sha256(content).hexdigest()
     await _record(hub, wanted, allowed, content=content, digest=digest, verdict=verdict)
     return resident_views.PaperFile.model_validate(
