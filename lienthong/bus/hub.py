@@ -38,7 +38,7 @@ class Hub:
     calendar: working_days.Calendar
     systems: Mapping[str, roles.Connector]
     subjects: subjects.Subjects
-    anchors: paper_signatures.Anchors = paper_signatures.Anchors()
+    anchors: paper_signatures.Anchors = field(default_factory=paper_signatures.Anchors)
     now: clock.Clock = clock.now
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}")
     # Called with the name of a target as soon as a message for it is committed.
