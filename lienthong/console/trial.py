@@ -68,7 +68,6 @@ def environment(port: int, home: Path) -> dict[str, str]:
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_PER_SECOND": "1000",
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_CONCURRENT": "16",
         **_registers(base),
-        "LIENTHONG_DOCUMENTS__TRUST_FOLDER": str(home / "trust"),
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
@@ -107,6 +106,8 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
             os.environ["LIENTHONG_DATABASE__URL"] = beside.enter_context(services.postgres(home / "postgresql"))
             os.environ["LIENTHONG_REDIS__URL"] = beside.enter_context(services.valkey(home / "valkey"))
         os.environ.update(environment(settings.load(os.environ).sandbox.port, home))
+        (home / "trust").mkdir(exist_ok=True)
+        os.environ.setdefault("LIENTHONG_DOCUMENTS__TRUST_FOLDER", str((home / "trust").resolve()))
         chosen = settings.load(os.environ)
         _write_config(home)
         command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
@@ -161,7 +162,6 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def _trust(folder: Path, url: str) -> None:
     """Trust the sandbox's authority: it is a new one at every start."""
-    folder.mkdir(exist_ok=True)
     with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own loopback address
         (folder / "sandbox.pem").write_bytes(answer.read())
 
