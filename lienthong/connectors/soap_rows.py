@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -115,7 +116,7 @@ class RowReader:
                 raise RowUnreadable(_name(tag))
             if tags.count(tag) > field.most:
                 raise RowUnreadable(_name(tag))
-        for before, tag in zip(tags, tags[1:], strict=False):
+        for before, tag in itertools.pairwise(tags):
             if self._is_ordered and places[tag] < places[before]:
                 raise RowUnreadable(_name(tag))
 
@@ -173,9 +174,11 @@ def _in_columns(text: str, tag: str, *, reader: RowReader, root: xml_reading.Ele
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     start, end = text.find(f"<{name}>"), text.rfind(f"</{name}>")
     count = 1 + sum(1 for _ in found)
-    if not 0 <= start < end or len(written.opening.findall(text)) != count:
+    if not 0 <= start < end:
         return None
     end += len(name) + 3
+    if written.opening.search(text, 0, start) or written.opening.search(text, end):
+        return None
     *texts, between = zip(*written.row_or_tag.findall(text, start, end), strict=True)
     if len(between) != count or any(between):
         return None
@@ -274,7 +277,8 @@ def compile_type(
         tag = part.qname.text if type(part).__name__ == "Element" else ""
         if not tag or part.attr_name in [it.key for it in fields.values()]:
             return reader
-        how, convert, is_frozen = _ELEMENT, None, False
+        how, is_frozen = _ELEMENT, False
+        convert: Convert | None = None
         if hasattr(part.type, "elements_nested"):
             convert = compile_type(
                 part.type, schema=schema, serialise=serialise, refusals=refusals, seen=(*seen, kind)
@@ -306,7 +310,7 @@ def _kinds(kind: Any) -> list[str]:
     return [cls.__name__ for cls in type(kind).__mro__]
 
 
-# What is written in this way is read by Python as by zeep; Python reads more than zeep would, so all else is zeep's.
+# So written, Python reads it as zeep does; Python would read more than zeep, so all else is left to zeep.
 _DATE: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 _QUICK: Final[dict[str, tuple[re.Pattern[str], Convert]]] = {

@@ -204,9 +204,6 @@ class Residents(Section):
     repeat_within_s: int = Field(
         600, ge=0, description="the same question for the same dossier within this time is marked as repeated"
     )
-    refused: tuple[str, ...] = Field(
-        (), description="further operations of the population database that are refused by policy"
-    )
 
 
 class Documents(Section):

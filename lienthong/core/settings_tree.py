@@ -79,7 +79,6 @@ _LISTS = (
     ("keys", "remind_days"),
     ("proof", "tokens_once"),
     ("residents", "plain_officials"),
-    ("residents", "refused"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,12 @@ SPELT = {
     "price": st.decimals(allow_nan=False, allow_infinity=False, places=3).map("{:f}".format)
     | st.sampled_from(["1.", ".5", "+1.50", " 2 ", "12.50", "-0"]),
     "day": st.dates().map(str) | st.sampled_from(["2026-01-15Z", "2026-01-15+07:00", " 2026-01-15 "]),
-    "at": st.tuples(TIMES, ZONES).map("".join) | st.sampled_from(["2026-01-15", "2026-01-15T24:00:00", "20260115T093000Z"]),
+    "at": st.tuples(TIMES, ZONES).map("".join) | st.sampled_from(["2026-01-15", "2026-01-15T24:00:00", "20260115T093000Z"]),  # noqa: E501
     "open": st.sampled_from(["true", "false", "1", "0", " true ", "perhaps"]),
     "weight": st.floats().map(str) | st.sampled_from(["INF", "1e5"]),
     "code": TEXTS,
     "big": st.integers().map(str),
-    "paper": st.binary(max_size=9).map(lambda it: __import__("base64").b64encode(it).decode()),
+    "paper": st.binary(max_size=9).map(lambda it: base64.b64encode(it).decode()),
 }  # fmt: skip
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -227,7 +228,7 @@ TOLD = f'<e:Envelope xmlns:e="{NS}" xmlns:p="urn:demo" xmlns:q="urn:demo"><e:Bod
     ("body", "names"),
     [
         (f'<told xmlns="urn:demo">{ROW}<o xmlns="urn:o">{ROW * 2}</o></told>', ["a"]),
-        (f'<o><told xmlns="urn:demo"><q:row><q:name>b</q:name><q:count>1</q:count></q:row></told>{ROW}</o>', ["b"]),
+        (f'<o><told xmlns="urn:demo"><q:row><q:name>b</q:name><q:count>1</q:count></q:row></told>{ROW}</o>', ["b"]),  # noqa: E501
         (f'<o>{ROW}<told xmlns="urn:demo"><row><name>b</name><count>1</count></row></told></o>', ["b"]),
         (f'<o><told xmlns="urn:demo">{ROW}</told><told xmlns="urn:o">{ROW}</told><q:row><q:name>b</q:name>'
          "<q:count>2</q:count></q:row></o>", ["a", "b"]),

@@ -127,6 +127,13 @@ async def test_a_search_that_found_nothing_opens_no_file(town: Town) -> None:
         await fetch(town, nothing.lookup_id)
 
 
+async def test_a_file_that_the_search_did_not_find_cannot_be_fetched(town: Town) -> None:
+    found = await find(town)
+    with pytest.raises(errors.NotGranted):
+        await fetch(town, found.lookup_id, path="/kho/cua-nguoi-khac.pdf")
+    assert store(town).fetches == []
+
+
 async def test_a_file_that_is_too_large_does_not_go_out_and_is_no_use(town: Town) -> None:
     found = await find(town)
     few = town.hub.settings.documents.model_copy(update={"most_bytes": 1000})
