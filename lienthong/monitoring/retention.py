@@ -186,10 +186,8 @@ def _leaves(archive: day_files.Archive, parts: Sequence[day_files.Part]) -> Iter
 
 
 def _drop_counts(archive: day_files.Archive, kept: settings.Archive, now: datetime) -> None:
-    last = day_files.day_of(now) - timedelta(days=kept.counts_days + 1)
-    for what in (day_files.HOURS, day_files.BY_KEY):
-        for path in archive.counts(what, until=last):
-            path.unlink(missing_ok=True)
+    archive.counts.drop(until=day_files.day_of(now) - timedelta(days=kept.counts_days + 1))
+    archive.counts.merge()
 
 
 def waiting_since(spool: Path) -> date | None:
