@@ -184,7 +184,9 @@ def _in_columns(text: str, tag: str, *, reader: RowReader, root: xml_reading.Ele
         return None
     try:
         if text.find("&", start, end) >= 0:
-            texts = [tuple([_REFERENCE.sub(_referred, it) for it in column]) for column in texts]
+            texts = [
+                tuple([_REFERENCE.sub(_referred, it) if "&" in it else it for it in column]) for column in texts
+            ]
         columns = [_column(field, column) for field, column in zip(reader.fields.values(), texts, strict=True)]
     except _WRONG:
         return None
