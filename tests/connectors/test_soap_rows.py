@@ -221,6 +221,10 @@ def test_ordinary_documents_are_read_at_once(both: Both, prefix: str) -> None:
 
 
 ROW = "<row><name>a</name><count>1</count></row>"
+WITH_Q = "<q:row><q:name>b</q:name><q:count>1</q:count></q:row>"
+WITH_P = WITH_Q.replace("q:", "p:").replace(">b<", ">c<")
+MARKED = '<told xmlns="urn:demo"><row x="1"><name>b</name><count>1</count></row></told>'
+ELSEWHERE = f'<o xmlns="urn:o">{ROW}</o>'
 TOLD = f'<e:Envelope xmlns:e="{NS}" xmlns:p="urn:demo" xmlns:q="urn:demo"><e:Body>{{}}</e:Body></e:Envelope>'
 
 
@@ -236,8 +240,15 @@ TOLD = f'<e:Envelope xmlns:e="{NS}" xmlns:p="urn:demo" xmlns:q="urn:demo"><e:Bod
         (f'<told xmlns="urn:demo">{ROW.replace("</row>", "</row >")}</told>', ["a"]),
         (f'<told xmlns="urn:demo">{ROW}<rows/><row x="{escape(ROW, {chr(34): ""})}"/></told>', ["a", None]),
         (f'<told xmlns="urn:demo">{ROW.replace("<count>", "<count xmlns=" + chr(34) * 2 + ">")}</told>', None),
+        (f'<told xmlns="urn:demo">{ROW}{WITH_Q}</told>', ["a", "b"]),
+        (f'<told xmlns="urn:demo">{ROW}<q:row/>{ROW}</told>', ["a", None, "a"]),
+        (f"<o><!--{WITH_P}-->{WITH_P.replace('>c<', '>a<')}{WITH_Q}</o>", ["a", "b"]),
+        (f"<o>{MARKED}{ELSEWHERE}</o>", ["b"]),
+        (f"<o>{ELSEWHERE}{MARKED}</o>", ["b"]),
+        (f'<o>{ELSEWHERE}<told xmlns="urn:demo"><row/></told></o>', [None]),
     ],
-    ids=["nested", "other spelling", "looks first", "two scopes", "hidden", "blank", "attribute", "undeclared"],
+    ids=["nested", "other spelling", "looks first", "two scopes", "hidden", "blank", "attribute", "undeclared",
+         "one of each", "between", "in a comment", "marked before", "marked behind", "empty behind"],
 )  # fmt: skip
 def test_nothing_is_a_row_by_its_looks(tmp_path: Path, body: str, names: list[str | None] | None) -> None:
     raw, reading = TOLD.format(body).encode(), Both(tmp_path, "qualified")
@@ -245,7 +256,14 @@ def test_nothing_is_a_row_by_its_looks(tmp_path: Path, body: str, names: list[st
         with pytest.raises(soap_rows.RowUnreadable):
             reading.ours(raw)
     else:
-        assert [row and row["name"] for row in reading.ours(raw)] == names
+        assert [row and (row["name"] or "") for row in reading.ours(raw)] == names
+
+
+def test_a_field_without_namespace_is_not_one_of_the_default_namespace(tmp_path: Path) -> None:
+    reading, row = Both(tmp_path, "unqualified"), "<p:row><name>a</name><count>1</count></p:row>"
+    assert reading.ours(TOLD.format(row).encode())[0]["name"] == "a"
+    with pytest.raises(soap_rows.RowUnreadable):
+        reading.ours(TOLD.format(f'<o xmlns="urn:o">{row}</o>').encode())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
