@@ -177,14 +177,11 @@ def _open_door(door: Any, front: Any) -> Any:
 
     anybody = keys.Caller("anybody", "lt_test_any", "Sở Ví Dụ", "Phần mềm đo", frozenset({"all"}), "test")
 
-    async def answer(coming: Any) -> Any:
-        coming.route, methods, parts = door._routes.find(coming.path)
-        operation = methods.get(coming.method)
-        if operation is None:
-            raise errors.MethodNotAllowed(allow="GET")
-        coming.operation = operation.name
+    async def answer(coming: Any, receive: Any) -> Any:
+        request = await door._rest.meet(coming, receive)
+        coming.operation = request.operation.name
         call = operations.Call(anybody, coming.request_id, coming.at, coming.language, coming.address)
-        return await door._run(coming, operation, parts, call, b"")
+        return await door._run(coming, request, call, request.read())
 
     async def serve_one(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -192,9 +189,9 @@ def _open_door(door: Any, front: Any) -> Any:
             return
         coming = visit.Visit(scope, address=scope["client"][0], at=door.hub.now())
         try:
-            told = await answer(coming)
+            told = await answer(coming, receive)
         except errors.HubError as exc:
-            told = door._problem(coming, exc)
+            told = door._rest.problem(coming, exc)
         door._figures.count(coming.operation, told.outcome, time.perf_counter() - coming.started_s)
         await front._send(coming, told, send)
 

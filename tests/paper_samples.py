@@ -88,7 +88,17 @@ def holder(
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begins).not_valid_after(ends)
     builder = builder.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
     signing, binding = usage if by is not None else (False, False)
-    bits = (signing, binding, by is not None and not any(usage), False, False, by is None, by is None, False, False)
+    bits = (
+        signing,
+        binding,
+        by is not None and not any(usage),
+        False,
+        False,
+        by is None,
+        by is None,
+        False,
+        False,
+    )
     builder = builder.add_extension(x509.KeyUsage(*bits), critical=True)
     if for_timestamps:
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])

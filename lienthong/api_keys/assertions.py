@@ -17,7 +17,7 @@ from typing import Any
 import jwt
 
 from lienthong.api_keys import proof_register
-from lienthong.core import errors, records, settings
+from lienthong.core import clock, errors, records, settings
 
 KIND = proof_register.ASSERTION
 TYPE = "official+jwt"
@@ -81,13 +81,13 @@ def risks(chosen: settings.Settings) -> list[records.CheckResult]:
         records.CheckResult(
             name=f"plain_officials: {key_id}",
             ok=True,
-            vi=f"RỦI RO: khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều "
+            vi=f"Khoá {key_id} được nêu tên cán bộ mà không có xác nhận có chữ ký; ai giữ khoá này đều "
             "tra cứu được dưới tên bất kỳ cán bộ nào. Hãy nâng cấp phần mềm rồi bỏ khoá khỏi "
             "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
-            en=f"RISK: key {key_id} may name an official without a signed assertion; whoever holds it can ask in "
+            en=f"Key {key_id} may name an official without a signed assertion; whoever holds it can ask in "
             "any official's name. Have the software sign, then take the key out of "
             "LIENTHONG_RESIDENTS__PLAIN_OFFICIALS.",
-            facts={"risk": "plain_officials", "key": key_id},
+            facts={"risk": True, "key": key_id},
         )
         for key_id in chosen.residents.plain_officials
     ]
@@ -222,3 +222,26 @@ def _invalid(reason: str, **facts: Any) -> errors.ProofRejected:
         reason=f"assertion_{reason}",
         **facts,
     )
+
+
+def sign(
+    private_pem: bytes,
+    *,
+    kid: str,
+    issuer: str,
+    official: str,
+    audience: str,
+    lifetime_s: int,
+    now: datetime,
+) -> str:
+    """Make an assertion with an Ed25519 key, as the system does where an official signed in (for the trial)."""
+    at = int(now.timestamp())
+    claims = {
+        "iss": issuer,
+        "sub": official,
+        "aud": audience,
+        "iat": at,
+        "exp": at + lifetime_s,
+        "jti": clock.new_id(),
+    }
+    return jwt.encode(claims, private_pem, algorithm="EdDSA", headers={"typ": TYPE, "kid": kid})

@@ -17,8 +17,9 @@ from lienthong.core import storage, tables
 REMEMBERED_S = 0.5
 # However unchanged the acts are, what was read this long ago is read again: a table may have been edited by hand.
 REREAD_S = 10.0
-# On PostgreSQL an act may become visible after acts with higher numbers; so many of the newest are looked at.
-_LOOK_BACK = 200
+# On PostgreSQL an act may become visible after acts with higher numbers, a long import of officials among them; so
+# many of the newest are looked at, by their primary key.
+_LOOK_BACK = 10_000
 _a = tables.admin_acts
 _NEWEST = sa.select(_a.c.number).order_by(_a.c.number.desc()).limit(_LOOK_BACK).subquery()
 _MARK = sa.select(sa.func.count(), sa.func.max(_NEWEST.c.number), sa.func.sum(_NEWEST.c.number))

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from lienthong.api_keys import bounds, key_text, keys, limits, lookup, uses
 from lienthong.core import clock, errors
 
+_MOST_ADDRESSES = 256  # remembered for one key
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -88,7 +90,7 @@ class Gate:
                 detail_vi="Yêu cầu không kèm khoá API; hãy đặt khoá trong tiêu đề X-API-Key.",
                 reason="missing",
             )
-        if not key_text.is_well_formed(text):
+        if not self.lookup.has_met(text) and not key_text.is_well_formed(text):
             raise _rejected(reason="malformed")
         known = await self.lookup.find(text)
         if known is None:
@@ -108,7 +110,7 @@ class Gate:
     def allow(self, known: lookup.Known, operation: str, *, address: str, now: datetime) -> None:
         """Insist that the key may be used from here, at this hour, for this operation. Raises NotGranted."""
         caller = known.caller
-        if not bounds.is_inside(address, known.addresses):
+        if not _is_inside(known, address):
             raise errors.NotGranted(
                 f"The key {caller.prefix}… may not be used from the address {address}; "
                 "ask the unit that issues keys to add it.",
@@ -117,7 +119,7 @@ class Gate:
                 reason="address",
                 **_of(caller),
             )
-        if not bounds.is_within(now, known.hours):
+        if not _is_within(known, now):
             said, at = "; ".join(known.record.hours), f"{now.astimezone(clock.VIETNAM):%H:%M}"
             raise errors.NotGranted(
                 f"The key {caller.prefix}… may be used only at these hours (Vietnam time): {said}; "
@@ -140,6 +142,25 @@ class Gate:
         if self.uses is not None:
             number = known.generation.number
             self.uses.note(known.record.id, number, address=address, now=now, served=served)
+
+
+def _is_inside(known: lookup.Known, address: str) -> bool:
+    found = known.inside.get(address)
+    if found is None:
+        found = bounds.is_inside(address, known.addresses)
+        if len(known.inside) < _MOST_ADDRESSES:
+            known.inside[address] = found
+    return found
+
+
+def _is_within(known: lookup.Known, now: datetime) -> bool:
+    """Hold a moment against the hours, which are whole minutes: once for each minute."""
+    if not known.hours:
+        return True
+    minute = int(now.timestamp() // 60)
+    if known.within[0][0] != minute:
+        known.within[0] = (minute, bounds.is_within(now, known.hours))
+    return known.within[0][1]
 
 
 def _of(caller: keys.Caller) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class LocalLimiter:
         self._shelf: rings.Shelf | None = None
         self._rings: dict[str, rings.Ring] = {}
         self._counts: dict[str, rings.Count] = {}
+        self._kept: dict[str, int] = {}  # the tail that each ring had when the disk last had it
         self._read: dict[tuple[str, str], int] = {}
         self._in_flight: dict[str, int] = {}
         self._ready: dict[tuple[str, str], _Ready] = {}
@@ -178,10 +179,28 @@ class LocalLimiter:
                 await self.save()
             except errors.StorageUnavailable:
                 _log.warning("limit counts cannot be saved; they are kept in memory until they can")
-            if self._shelf is not None:
-                await asyncio.to_thread(self._shelf.flush)
+            await self._keep_windows()
             if rounds % _SWEEP_EVERY == 0:
                 self.sweep(clock.now())
+
+    async def _keep_windows(self) -> None:
+        """Wait for the disk to have the windows that changed; days and months are in the database.
+
+        Not those of a second: no machine starts anew so soon that they could still matter.
+        """
+        if self._shelf is None:
+            return
+        changed = {
+            place: ring.tail
+            for place, ring in self._rings.items()
+            if ring.tail != self._kept.get(place) and ring.length_ns > _NS
+        }
+        try:
+            await asyncio.to_thread(self._shelf.flush, tuple(changed))
+        except OSError as exc:
+            _log.warning("the limits are not on the disk", extra={"why": exc.strerror})
+        else:
+            self._kept.update(changed)
 
     def sweep(self, now: datetime) -> None:
         """Forget windows that have emptied, and periods that have ended a day ago."""
@@ -192,6 +211,7 @@ class LocalLimiter:
             ring.forget_old(now_ns)
             if not ring.count:
                 del self._rings[place]
+                self._kept.pop(place, None)
                 self._drop(place)
         for place, count in list(self._counts.items()):
             if not count.unsaved and now_s - count.ends_at_s > 86_400:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lienthong.api_keys import bounds, changes, key_records, key_store, keys, limits
 from lienthong.core import crypto, storage
 
 REMEMBERED_S = changes.REMEMBERED_S
 MOST_UNKNOWN = 10_000
+MOST_DIGESTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,9 @@ class Known:
     hours: tuple[bounds.Span, ...]
     read_at_s: float
     mark: changes.Mark
+    # What came of addresses held against the networks, and of the last minute held against the hours.
+    inside: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    within: list[tuple[int, bool]] = field(default_factory=lambda: [(-1, False)], repr=False, compare=False)
 
 
 class Lookup:
@@ -44,12 +49,32 @@ class Lookup:
         self._monotonic = monotonic
         self._changes = changes.Changes(store, monotonic=monotonic)
         self._known: dict[str, Known] = {}
+        # By a quick digest with a key of this process alone: what is remembered can be used nowhere else.
+        self._digests: dict[bytes, str] = {}
+        self._quick_key = crypto.random_token(32)
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Known | None]] = {}
 
     async def find(self, text: str) -> Known | None:
         """Give the key behind a text, expired and revoked ones too. Raises StorageUnavailable."""
-        return await self.find_digest(self._vault.digest(text.encode(), purpose=keys.DIGEST_PURPOSE))
+        place = self._quick(text)
+        digest = self._digests.get(place)
+        if digest is not None:
+            return await self.find_digest(digest)
+        digest = self._vault.digest(text.encode(), purpose=keys.DIGEST_PURPOSE)
+        known = await self.find_digest(digest)
+        if known is not None:
+            if len(self._digests) >= MOST_DIGESTS:
+                self._digests.clear()
+            self._digests[place] = digest
+        return known
+
+    def has_met(self, text: str) -> bool:
+        """Whether this very text was found to be a key before, so that its spelling is right."""
+        return self._quick(text) in self._digests
+
+    def _quick(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode(), key=self._quick_key, digest_size=16).digest()
 
     async def find_digest(self, digest: str) -> Known | None:
         """As `find`, for who holds the digest only: a token names a generation, not its key."""
@@ -70,6 +95,7 @@ class Lookup:
     def forget(self, key_id: str | None = None) -> None:
         """Drop what is remembered of one key, or of all: the next request reads the database."""
         self._unknown.clear()
+        self._digests.clear()
         for digest, known in list(self._known.items()):
             if key_id in (None, known.record.id):
                 del self._known[digest]

@@ -152,7 +152,7 @@ def _wrong_times(wanted: Entry, *, now: datetime) -> Iterator[errors.FieldProble
             "Hiệu lực tối đa 24 tháng; sau đó đơn vị xác nhận lại.",
             "A registration holds for 24 months at most; then the unit confirms it.",
         )
-    if wanted.valid_until <= now:
+    elif wanted.valid_until <= now:
         yield errors.FieldProblem("valid_until", "Ngày hết hiệu lực đã qua.", "This day has passed.")
 
 

@@ -313,10 +313,10 @@ async def _unusable(
     if kind == ASSERTION:
         return _wrong(
             "public_key",
-            "Cần khoá CÔNG KHAI dạng PEM (-----BEGIN PUBLIC KEY-----) hoặc JWK, loại Ed25519, ECDSA P-256 hoặc RSA "
-            "từ 2048 bit. Không gửi khoá riêng cho ai.",
-            "A PUBLIC key in PEM (-----BEGIN PUBLIC KEY-----) or JWK is needed: Ed25519, ECDSA P-256, or RSA of at "
-            "least 2048 bits. Give the private key to nobody.",
+            "Cần khoá CÔNG KHAI dạng PEM (-----BEGIN PUBLIC KEY-----) hoặc JWK, loại Ed25519, ECDSA P-256 hoặc "
+            "RSA từ 2048 bit. Không gửi khoá riêng cho ai.",
+            "A PUBLIC key in PEM (-----BEGIN PUBLIC KEY-----) or JWK is needed: Ed25519, ECDSA P-256, or RSA of "
+            "at least 2048 bits. Give the private key to nobody.",
         )
     return _wrong(
         "public_key",

@@ -8,7 +8,7 @@ import mmap
 import os
 import zlib
 from array import array
-from collections.abc import MutableSequence
+from collections.abc import Iterable, MutableSequence
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
@@ -16,7 +16,9 @@ from urllib.parse import quote
 _log = logging.getLogger("lienthong.limits")
 _HEAD, _TAIL, _BOOT = 0, 1, 2
 _FRONT = 4  # cells before the first time
-_FIRST_SIZE = 16
+_LEAST_SIZE = 16
+_FIRST_SIZE = 256  # within one page of the system: a smaller file would take as much
+_GROWS_FAST_BELOW = 16_384  # each growth is a new file
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Cells = MutableSequence[int]
@@ -41,12 +43,13 @@ class Shelf:
         except OSError:
             self.is_ours = False
 
-    def open(self, place: str, *, cells: int) -> Cells:
-        """Map the cells of a place, as they were left; made with zeros where there are none."""
+    def open(self, place: str, *, cells: int, least: int | None = None) -> Cells:
+        """Map the cells of a place, as they were left; where there are less than `least`, made up with zeros."""
         path = self._path(place)
         try:
             with path.open("ab") as file:
-                size = max(8 * cells, file.tell() // 8 * 8)
+                left = file.tell() // 8
+                size = 8 * (left if left >= (cells if least is None else least) else cells)
                 # With its blocks: a mapped file that finds the disk full when written to kills the process.
                 os.posix_fallocate(file.fileno(), 0, size)
             return self._map(place, path)
@@ -71,10 +74,18 @@ class Shelf:
         self._maps.pop(place, None)
         self._path(place).unlink(missing_ok=True)
 
-    def flush(self) -> None:
-        """Write what is mapped to the disk, for the case of a power cut."""
-        for mapped in list(self._maps.values()):
-            mapped.flush()
+    def flush(self, places: Iterable[str]) -> None:
+        """Write these places to the disk, for the case of a power cut; from a thread, for it waits."""
+        for place in places:
+            try:
+                handle = os.open(self._path(place), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # dropped meanwhile
+            try:
+                # Not mmap.flush: Python keeps every other thread waiting as long as that waits for the disk.
+                os.fdatasync(handle)
+            finally:
+                os.close(handle)
 
     def close(self) -> None:
         """Let another process have the folder."""
@@ -115,7 +126,7 @@ class Ring:
         self._cells: Cells = (
             array("q", bytes(8 * (_FRONT + _FIRST_SIZE)))
             if shelf is None
-            else shelf.open(place, cells=_FRONT + _FIRST_SIZE)
+            else shelf.open(place, cells=_FRONT + _FIRST_SIZE, least=_FRONT + _LEAST_SIZE)
         )
         self._mask = len(self._cells) - _FRONT - 1
         self.head, self.tail = self._cells[_HEAD], self._cells[_TAIL]
@@ -177,11 +188,16 @@ class Ring:
         return self._cells[_FRONT + (self.head & self._mask)] + self.length_ns - now_ns
 
     def _grow(self) -> None:
-        size = 2 * (self._mask + 1)
-        bigger = array("q", bytes(8 * (_FRONT + size)))
-        bigger[:_FRONT] = array("q", self._cells[:_FRONT])
-        for number in range(self.head, self.tail):
-            bigger[_FRONT + (number & (size - 1))] = self._cells[_FRONT + (number & self._mask)]
+        """Make room for more, where the ring is full: from its head once around, it is all times."""
+        held = self._mask + 1
+        size = (4 if held < _GROWS_FAST_BELOW else 2) * held
+        cells, start = array("q", bytes(self._cells)), self.head & self._mask
+        times = cells[_FRONT + start :] + cells[_FRONT : _FRONT + start]
+        bigger = cells[:_FRONT] + array("q", bytes(8 * size))
+        start = self.head & (size - 1)
+        fitting = min(held, size - start)
+        bigger[_FRONT + start : _FRONT + start + fitting] = times[:fitting]
+        bigger[_FRONT : _FRONT + held - fitting] = times[fitting:]
         self._cells = bigger if self._shelf is None else self._shelf.replace(self._place, bigger)
         self._mask = size - 1
 

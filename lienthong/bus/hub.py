@@ -13,7 +13,18 @@ from typing import Any
 import httpx
 
 from lienthong.connectors import http, registry, roles
-from lienthong.core import clock, crypto, errors, journal, migrations, settings, storage, subjects, working_days
+from lienthong.core import (
+    clock,
+    crypto,
+    errors,
+    journal,
+    migrations,
+    paper_signatures,
+    settings,
+    storage,
+    subjects,
+    working_days,
+)
 
 
 @dataclass(slots=True)
@@ -27,6 +38,7 @@ class Hub:
     calendar: working_days.Calendar
     systems: Mapping[str, roles.Connector]
     subjects: subjects.Subjects
+    anchors: paper_signatures.Anchors = field(default_factory=paper_signatures.Anchors)
     now: clock.Clock = clock.now
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}")
     # Called with the name of a target as soon as a message for it is committed.
@@ -77,12 +89,13 @@ async def opened(
     try:
         vault = crypto.Vault.from_master(_master(chosen, create=not await migrations.is_begun(store)))
         calendar = working_days.load(chosen.holidays)
+        anchors = paper_signatures.Anchors.load(chosen.documents.trust_folder)
         for name, section in sorted(chosen.systems.items()):
             registry.check_names(name, section)
             if not _is_enabled(section):
                 continue
             systems[name] = _open(name, section, chosen, book, now, (transports or {}).get(name))
-        yield Hub(chosen, store, vault, book, calendar, systems, subjects.Subjects(chosen.home), now)
+        yield Hub(chosen, store, vault, book, calendar, systems, subjects.Subjects(chosen.home), anchors, now)
     finally:
         for connector in systems.values():
             await connector.close()

@@ -295,9 +295,12 @@ def fetcher(system: str, settings: Settings, around: base.Surroundings) -> soap_
 
 
 async def reach(client: http.Client, path: str) -> records.CheckResult:
-    """Say whether the service can be reached, without asking about anybody: any answer of its own will do."""
+    """Say whether the service can be reached, without asking about anybody.
+
+    Any answer of its own will do, and most take no GET; but 404 means that the address is wrong.
+    """
     try:
-        reply = await client.get(path, operation="check", returns=range(200, 500))
+        reply = await client.get(path, operation="check", returns=frozenset(range(200, 500)) - {404})
     except errors.HubError as error:
         return base.failed_check("reach", error)
     vi = "Kết nối tới dịch vụ được (không hỏi về ai)."

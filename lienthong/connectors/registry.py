@@ -14,10 +14,13 @@ from lienthong.connectors import base, http, roles
 from lienthong.connectors.dvcqg_adapter import connector as dvcqg_adapter
 from lienthong.connectors.dvcqg_payment import connector as dvcqg_payment
 from lienthong.connectors.dvcqg_portal import connector as dvcqg_portal
+from lienthong.connectors.dvcqg_sso import connector as dvcqg_sso
+from lienthong.connectors.dvcqg_store import connector as dvcqg_store
 from lienthong.connectors.ems import connector as ems
 from lienthong.connectors.keypay import connector as keypay
 from lienthong.connectors.momo import connector as momo
 from lienthong.connectors.my_vnpost import connector as my_vnpost
+from lienthong.connectors.ngsp import connector as ngsp
 from lienthong.connectors.paygov import connector as paygov
 from lienthong.connectors.population_c06 import connector as population_c06
 from lienthong.connectors.population_lgsp import connector as population_lgsp
@@ -44,6 +47,9 @@ CONNECTORS: dict[str, Entry] = {
     "momo": Entry(momo.Settings, momo.Connector),
     "my_vnpost": Entry(my_vnpost.Settings, my_vnpost.Connector),
     "paygov": Entry(paygov.Settings, paygov.Connector),
+    "dvcqg_sso": Entry(dvcqg_sso.Settings, dvcqg_sso.Connector),
+    "dvcqg_store": Entry(dvcqg_store.Settings, dvcqg_store.Connector),
+    "ngsp": Entry(ngsp.Settings, ngsp.Connector),
     "population_c06": Entry(population_c06.Settings, population_c06.Connector),
     "population_lgsp": Entry(population_lgsp.Settings, population_lgsp.Connector),
     "vietqr": Entry(vietqr.Settings, vietqr.Connector),

@@ -137,7 +137,12 @@ class Service:
         except (exceptions.Error, *_UNUSABLE):
             raise errors.Misconfigured(f"the description has no type {type_name}", system=self._system) from None
         schema = self._zeep.wsdl.types
-        return soap_rows.compile_type(kind, schema=schema, serialise=lambda it: helpers.serialize_object(it, dict))
+        return soap_rows.compile_type(
+            kind,
+            schema=schema,
+            serialise=lambda it: helpers.serialize_object(it, dict),
+            refusals=(exceptions.Error, *_UNUSABLE),
+        )
 
     async def _loaded(self) -> None:
         if self._zeep is None:
@@ -240,9 +245,9 @@ def read_rows(envelope: soap_reading.Envelope, tag: str, *, reader: soap_rows.Ro
     document that uses xsi:nil or xsi:type, which almost none does, is left to zeep.
     """
     if _HAS_XSI(envelope.root):
-        return [reader.by_zeep(element) for element in envelope.root.iter(tag)]
+        return [soap_rows.read_by_zeep(element, reader=reader) for element in envelope.root.iter(tag)]
     if reader.is_wholly_plain and envelope.raw:
-        return soap_rows.read_checked(envelope.raw, tag, reader=reader)
+        return soap_rows.read_checked(envelope.raw, tag, reader=reader, root=envelope.root)
     return [reader(element) for element in envelope.root.iter(tag)]
 
 

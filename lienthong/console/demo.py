@@ -8,11 +8,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lienthong.console import trial
+from lienthong.console import trial, trial_official
 from lienthong.console.cli import context, output
 from lienthong.core import clock, errors, settings
 
@@ -45,6 +46,8 @@ def run() -> None:
         (5, "finished", "Xong"),
     ):
         change |= {"status": status, "note": note, "occurred_at": (now - timedelta(minutes=minutes)).isoformat()}
+        if status == "processing":
+            _look_up(chosen, hub, key, code)
         accepted = _call(hub, "POST", f"/v1/dossiers/{code}/status", key, change)
         took_s = _delivered(hub, key, accepted["message_id"])
         _say(
@@ -55,6 +58,25 @@ def run() -> None:
     _say("Cổng DVCQG giả lập đang giữ / the portal holds", json.dumps(held, ensure_ascii=False)[:300])
     public = _call(hub, "GET", f"/v1/enquiries/{code}", key)
     _say("Tra cứu công khai / public enquiry", f"{public['status_vi']}, hẹn trả {public['due_at']}")
+
+
+def _look_up(chosen: settings.Settings, hub: str, key: str, code: str) -> None:
+    """Look a resident of the sandbox up for the dossier, on behalf of the trial's official."""
+    assertion = trial_official.assertion(Path(chosen.home), agency_code=chosen.agency.code)
+    asked = {
+        "dossier_code": code,
+        "purpose": "Đối chiếu người yêu cầu",
+        "citizen": {"citizen_id": "001099000001", "full_name": "Nguyễn Văn An", "birth": {"day": "1999-01-15"}},
+    }
+    told = _call(hub, "POST", "/v1/residents/look-up", key, asked, {"X-Official-Assertion": assertion})
+    groups = ", ".join(told["field_groups"])
+    _say(
+        "Tra cứu công dân cho hồ sơ / look a resident up for the dossier",
+        f"cán bộ {told['official']}, số yêu cầu {told['number']}; chỉ trả các nhóm: {groups}",
+    )
+    found = _call(hub, "POST", "/v1/enterprises/look-up", key, {"code": "0000000017", "purpose": "Đối chiếu"})
+    name = (found["enterprise"] or {}).get("name", "không có / none")
+    _say("Tra cứu doanh nghiệp / look an enterprise up", name)
 
 
 def _say(what: str, came: str) -> None:
@@ -85,13 +107,15 @@ def _delivered(hub: str, key: str, message_id: str) -> float:
     )
 
 
-def _call(base: str, method: str, path: str, key: str, body: Any = None) -> dict[str, Any]:
+def _call(
+    base: str, method: str, path: str, key: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(base + path, data=data, method=method)  # noqa: S310 - the hub's own address
     request.add_header("Content-Type", "application/json")
     request.add_header("User-Agent", f"lienthong-demo pid {os.getpid()}")
-    if key:
-        request.add_header("X-API-Key", key)
+    for name, value in {**({"X-API-Key": key} if key else {}), **(headers or {})}.items():
+        request.add_header(name, value)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
             found: dict[str, Any] = json.load(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lienthong.core import clock
@@ -148,7 +148,9 @@ def workbook(found: reviews.Review, *, agency: str, made_at: datetime) -> bytes:
 
 
 def _period(found: reviews.Review, made_at: datetime) -> str:
-    return f"Kỳ báo cáo: {_words(found.since)} – {_words(found.until)}. Lập lúc {_words(made_at)}."
+    first, last = found.since, found.until - timedelta(seconds=1)
+    days = " – ".join(f"{day.astimezone(clock.VIETNAM):%d/%m/%Y}" for day in (first, last))
+    return f"Kỳ báo cáo: {days}. Lập lúc {_words(made_at)}."
 
 
 def _totals(found: reviews.Review) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus import operations
 from lienthong.bus.flows import procedure_sync
-from lienthong.console import server, services
+from lienthong.console import server, services, trial_official
 from lienthong.console.cli import output
 from lienthong.core import errors, migrations, settings
 
@@ -67,8 +67,30 @@ def environment(port: int, home: Path) -> dict[str, str]:
         # The real portal is asked twice a second at the most; an imitation may be asked faster.
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_PER_SECOND": "1000",
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_CONCURRENT": "16",
+        **_registers(base),
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _registers(base: str) -> dict[str, str]:
+    """Give the settings of the imitated national registers; the accounts are the sandbox's own."""
+    systems = {
+        "POPULATION_C06": {
+            "SERVICE_PATH": "/dancu",
+            "USERNAME": "UBND_DEMO",
+            "SECRET_KEY": "C06SECRET",
+            "API_KEY": "demo-api-key",
+            "XROAD_CLIENT": f"VN/GOV/{AGENCY}/lgsp",
+        },
+        "NGSP": {"CONSUMER_KEY": "demoConsumerKey", "CONSUMER_SECRET": "demoConsumerSecret"},
+        "DVCQG_STORE": {},
+        "DVCQG_SSO": {"CLIENT_ID": "demo-client", "CLIENT_SECRET": "demo-client-secret"},
+    }
+    found: dict[str, str] = {}
+    for name, section in systems.items():
+        given = {"ENABLED": "true", "BASE_URL": f"{base}/{name.lower()}", **section}
+        found |= {f"LIENTHONG_SYSTEMS__{name}__{key}": value for key, value in given.items()}
+    return found
 
 
 def run(*, catalogue: Path | None, full: bool = False) -> None:
@@ -84,11 +106,14 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
             os.environ["LIENTHONG_DATABASE__URL"] = beside.enter_context(services.postgres(home / "postgresql"))
             os.environ["LIENTHONG_REDIS__URL"] = beside.enter_context(services.valkey(home / "valkey"))
         os.environ.update(environment(settings.load(os.environ).sandbox.port, home))
+        (home / "trust").mkdir(exist_ok=True)
+        os.environ.setdefault("LIENTHONG_DOCUMENTS__TRUST_FOLDER", str((home / "trust").resolve()))
         chosen = settings.load(os.environ)
         _write_config(home)
         command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
         sandbox = beside.enter_context(program(command, log=home / "sandbox.log"))
         wait_for(f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/mood", sandbox, home / "sandbox.log")
+        _trust(home / "trust", f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/trust/ca.pem")
         if full:
             asyncio.run(_migrate(chosen))
             for role in ("worker", "beat"):
@@ -135,6 +160,12 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise errors.Misconfigured(f"{url} does not answer", detail_vi=f"{url} không trả lời sau 30 giây.")
 
 
+def _trust(folder: Path, url: str) -> None:
+    """Trust the sandbox's authority: it is a new one at every start."""
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own loopback address
+        (folder / "sandbox.pem").write_bytes(answer.read())
+
+
 def _write_config(home: Path) -> None:
     """Write the trial's settings as a file, so that other commands can be pointed at the same hub."""
     lines = ["# Written by `lienthong start`; use with: lienthong --config <this file> …"]
@@ -160,6 +191,7 @@ async def _welcome(hub: hubs.Hub, home: Path, catalogue: Path | None) -> None:
         await _sync(hub)
         await asyncio.to_thread(mark.write_text, _served(catalogue))
     key_file = await _demo_key(hub, home)
+    await trial_official.register(hub, home)
     await _print(hub, key_file)
 
 
@@ -257,6 +289,10 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
     print(
         f"curl -s -X POST {gateway}/v1/dossiers/H38.15-260803-0001/status {header} "
         f"-H 'Content-Type: application/json' -d '{report}'"
+    )
+    output.console.print(
+        f"\n[dim]SOAP: {gateway}/soap/v1?wsdl · tra cứu công dân / looking a resident up: make demo[/dim]",
+        highlight=False,
     )
     output.console.print(
         f"\n[dim]Lệnh khác / other commands: lienthong --config {chosen.home}/trial.toml messages list · "

@@ -16,6 +16,7 @@ import orjson
 from lienthong.core import clock, errors
 
 VERSION = 1
+_ZONE_US, _DAY_US = 7 * 3_600_000_000, 24 * 3_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -141,7 +142,7 @@ WIDTHS = {
 _PLACES = tuple((FIELDS.index(name) + 1, width) for name, width in WIDTHS.items())
 _AT, _TOOK, _GROUPS, _UPSTREAM = (FIELDS.index(name) + 1 for name in ("at", "took_us", "field_groups", "upstream"))
 # The columns of the hot store, in the order of the bytes.
-_COLUMNS = tuple({"number": "number_in_node", "took_us": "took_ms"}.get(name, name) for name in FIELDS)
+COLUMNS = tuple({"number": "number_in_node", "took_us": "took_ms"}.get(name, name) for name in FIELDS)
 
 
 def to_bytes(record: Record) -> bytes:
@@ -212,12 +213,12 @@ def to_row(data: bytes) -> dict[str, Any]:
     values[_TOOK] /= 1000
     values[_GROUPS] = ",".join(values[_GROUPS]) or None
     values[_UPSTREAM] = orjson.dumps(values[_UPSTREAM]).decode() if values[_UPSTREAM] else None
-    return dict(zip(_COLUMNS, values[1:], strict=True))
+    return dict(zip(COLUMNS, values[1:], strict=True))
 
 
 def from_row(row: Mapping[str, Any]) -> bytes:
     """Give back the bytes of a record from its row of `exchanges`: the same ones, unless somebody altered it."""
-    values: list[Any] = [VERSION, *(row[name] for name in _COLUMNS)]
+    values: list[Any] = [VERSION, *(row[name] for name in COLUMNS)]
     values[_AT] = micros(values[_AT])
     values[_TOOK] = round(values[_TOOK] * 1000)
     values[_GROUPS] = values[_GROUPS].split(",") if values[_GROUPS] else []
@@ -244,7 +245,13 @@ def as_json(data: bytes) -> dict[str, Any]:
 def day_of(at_us: int) -> str:
     """Give the day in Vietnam, as 2026-01-31, of a time in microseconds since 1970."""
     # Vietnam has had one offset since 1975, so the day needs no look into the zone's table.
-    return (_EPOCH + timedelta(microseconds=at_us + 7 * 3_600_000_000)).date().isoformat()
+    return (_EPOCH + timedelta(microseconds=at_us + _ZONE_US)).date().isoformat()
+
+
+def bounds_of_day(at_us: int) -> tuple[int, int]:
+    """Give when the day in Vietnam that a time lies in began, and when it ends."""
+    begins_us = at_us - (at_us + _ZONE_US) % _DAY_US
+    return begins_us, begins_us + _DAY_US
 
 
 def micros(at: datetime) -> int:

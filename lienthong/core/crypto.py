@@ -253,6 +253,21 @@ class Signer:
         return self._key.sign(message)
 
 
+def new_private_pem() -> bytes:
+    """Make a new Ed25519 key, as an unencrypted PEM: for a file that only its owner can read."""
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_pem(private_pem: bytes) -> bytes:
+    """Give the public half of a private key, both as PEM."""
+    key = serialization.load_pem_private_key(private_pem, password=None)
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def is_signed(message: bytes, signature: bytes, *, public: bytes) -> bool:
     """Whether a signature (Ed25519) of a message was made with the key of these public bytes."""
     try:
@@ -288,7 +303,7 @@ def read_revocation_list(encoded: bytes) -> bytes:
 
 
 def revoked_at(revocation_list: bytes, *, serial: int, issuer: bytes) -> datetime | None:
-    """Say since when a certificate of this issuer (DER) is revoked by a list; None also where the list is another's.
+    """Say since when a certificate of this issuer (DER) is revoked; None also where the list is not the issuer's.
 
     A list that is overdue still counts for what it names.
     """

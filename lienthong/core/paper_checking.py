@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import logging
 import re
 import resource
@@ -26,9 +27,9 @@ from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.validation import errors as pdf_errors
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator import errors as path_errors
-from signxml import SignatureConfiguration, XMLVerifier
 from signxml import exceptions as xml_errors
 from signxml.algorithms import CanonicalizationMethod
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from lienthong.core import crypto, paper_signatures, xml_reading
 
@@ -47,8 +48,8 @@ _IDS: Final = frozenset({"Id", "ID", "id"})
 _SIGNING: Final = frozenset({"digital_signature", "non_repudiation"})
 # The worst of several signatures decides; the earlier a reason stands, the worse it is.
 _WORST_FIRST: Final = (
-    "form", "altered", "ambiguous", "added", "partial", "revoked", "not_yet", "expired", "old_form", "weak", "usage",
-    "untrusted", "no_anchors", "ok",
+    "form", "altered", "ambiguous", "added", "partial", "revoked", "not_yet", "expired",
+    "old_form", "weak", "usage", "untrusted", "no_anchors", "ok",
 )  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def _said(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def _organisation(certificate: x509.Certificate) -> str:
-    """Name the organisation; a common name only where the certificate is a tax payer's, since people have one too."""
+    """Name the organisation; a common name only where it is a tax payer's, since people have one too."""
     subject = certificate.subject.native
     found = subject.get("organization_name") or subject.get("organizational_unit_name")
     if not found and str(subject.get("user_id", "")).startswith("MST:"):
@@ -175,7 +176,7 @@ def _context(task: Task, moment: datetime, others: Sequence[x509.Certificate] = 
 
 
 def _is_revoked(path: Sequence[x509.Certificate], lists: Sequence[bytes], *, moment: datetime) -> bool:
-    for issuer, issued in zip(path, path[1:], strict=False):
+    for issuer, issued in itertools.pairwise(path):
         for one in lists:
             since = crypto.revoked_at(one, serial=issued.serial_number, issuer=issuer.dump())
             if since is not None and since <= moment:
@@ -222,15 +223,17 @@ async def _pdf_signature(signature: validation.EmbeddedPdfSignature, task: Task,
 def _pdf_content(status: validation.PdfSignatureStatus, *, is_last: bool) -> str:
     """Say what is wrong between a signature and the file; empty where nothing is.
 
-    What came after it may be further signatures and what proves their age, and after the last one only the latter.
+    What came after it may be further signatures and what proves their age; after the last one only the latter.
     """
     if not (status.intact and status.valid):
         return "altered"
     if status.coverage is None or status.coverage < validation.SignatureCoverageLevel.ENTIRE_REVISION:
         return "partial"
-    allowed = ModificationLevel.LTA_UPDATES if is_last else ModificationLevel.FORM_FILLING
     level = status.modification_level
-    return "" if status.docmdp_ok and level is not None and level <= allowed else "added"
+    if not status.docmdp_ok or level is None or level > ModificationLevel.FORM_FILLING:
+        return "added"
+    covers_all = status.coverage == validation.SignatureCoverageLevel.ENTIRE_FILE
+    return "" if covers_all or not is_last or level == ModificationLevel.LTA_UPDATES else "added"
 
 
 # ---------------------------------------------------------------------------------------------------------- XML
@@ -271,7 +274,7 @@ async def _xml_signature(root: xml_reading.Element, place: int, task: Task) -> F
     certificates = _certificates(signature)
     if not certificates:
         return Finding("form")
-    issuers = {it.issuer.hashable for it in certificates if not it.issuer.hashable == it.subject.hashable}
+    issuers = {it.issuer.hashable for it in certificates if it.issuer.hashable != it.subject.hashable}
     leaf = next((it for it in certificates if it.subject.hashable not in issuers), certificates[0])
     signed_at = _signing_time(signature)
     reason = _uncovered(root, signature) or _xml_content(root, place, leaf)
@@ -281,7 +284,7 @@ async def _xml_signature(root: xml_reading.Element, place: int, task: Task) -> F
 
 
 def _xml_content(root: xml_reading.Element, place: int, leaf: x509.Certificate) -> str:
-    """Say what is wrong between a signature and what it covers; the certificate's own dates are looked at later."""
+    """Say what is wrong between a signature and what it covers; the certificate's dates are looked at later."""
     begins = leaf["tbs_certificate"]["validity"]["not_before"].native
     manner = SignatureConfiguration(expect_references=True, verification_time=begins + timedelta(seconds=1))
     if _is_weak(_signatures(root)[place], manner):
@@ -298,7 +301,7 @@ def _xml_content(root: xml_reading.Element, place: int, leaf: x509.Certificate) 
 
 def _is_weak(signature: xml_reading.Element, manner: SignatureConfiguration) -> bool:
     methods = {it.get("Algorithm", "") for it in signature.iter(f"{_DS}SignatureMethod", f"{_DS}DigestMethod")}
-    allowed = {it.value for it in (*manner.signature_methods, *manner.digest_algorithms)}
+    allowed = {it.value for it in manner.signature_methods} | {it.value for it in manner.digest_algorithms}
     return not methods <= allowed
 
 
@@ -351,7 +354,7 @@ def _names(element: xml_reading.Element) -> Iterator[str]:
 
 
 def _holds_only(element: xml_reading.Element, covered: Sequence[xml_reading.Element], *, depth: int = 0) -> bool:
-    """Whether an element says nothing itself, and holds only signatures and, right under the root, what is covered."""
+    """Whether an element says nothing itself and holds only signatures and, under the root, what is covered."""
     names = (str(name) for name in element.attrib)
     if any(not name.startswith(_XSI) and name.rpartition("}")[2] not in _IDS for name in names):
         return False

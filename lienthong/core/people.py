@@ -178,6 +178,7 @@ class Enterprise(records.Record):
 
     code: Word = Field(description="Mã số doanh nghiệp")
     tax_code: Word = Field("", description="Mã số thuế")
+    other_code: Word = Field("", description="Mã đăng ký khác, như nguồn ghi")
     source_id: Word = Field("", description="Mã nội bộ ở nguồn")
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         description="Tên doanh nghiệp"

@@ -212,9 +212,6 @@ class Residents(Section):
     repeat_within_s: int = Field(
         600, ge=0, description="the same question for the same dossier within this time is marked as repeated"
     )
-    refused: tuple[str, ...] = Field(
-        (), description="further operations of the population database that are refused by policy"
-    )
 
 
 class Documents(Section):
@@ -225,6 +222,12 @@ class Documents(Section):
         None, description="certificates (PEM, DER) of the authorities that are trusted"
     )
     most_bytes: int = Field(20_000_000, ge=1_000, description="largest file that is fetched")
+
+    @field_validator("trust_folder", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, given: Any) -> Any:
+        """Take an empty name for none, not for the folder that the process happens to be in."""
+        return given or None
 
 
 class Soap(Section):

@@ -80,7 +80,6 @@ _LISTS = (
     ("payments", "providers"),
     ("proof", "tokens_once"),
     ("residents", "plain_officials"),
-    ("residents", "refused"),
 )
 
 

@@ -154,9 +154,11 @@ class Syncer:
         with self._lock:
             ready = [waiting for waiting in self._waiting if waiting[0] <= reached]
             self._waiting = [waiting for waiting in self._waiting if waiting[0] > reached]
-        for _, loop, future in ready:
+        for loop in {loop for _, loop, _ in ready}:
+            # Once for all who wait there: each call wakes the loop.
+            theirs = [future for _, its, future in ready if its is loop]
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, failure)
+                loop.call_soon_threadsafe(_settle, theirs, failure)
 
     @staticmethod
     def _close(handles: Sequence[int]) -> None:
@@ -165,13 +167,14 @@ class Syncer:
                 os.close(each)
 
 
-def _settle(future: asyncio.Future[None], failure: Exception | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
+def _settle(futures: Sequence[asyncio.Future[None]], failure: Exception | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
 
 
 def unwritable(exc: OSError) -> errors.StorageUnavailable:

@@ -559,6 +559,7 @@ lookups = sa.Table(
     sa.Column("outcome", sa.String(60), nullable=False, server_default="asked"),
     sa.Column("answered_at", UtcTime),
     sa.Column("rows", sa.Integer),
+    sa.Column("offered", Json),
     sa.Index("ix_lookups_at", "at"),
     sa.Index("ix_lookups_dossier_code_at", "dossier_code", "at"),
     sa.Index("ix_lookups_official_id_at", "official_id", "at"),

@@ -352,10 +352,7 @@ class PersonName(Pair):
 
 
 class Verdict(Pair):
-    """What one or several codes together say of a payment, and the codes as they came, joined by a slash.
-
-    What the list does not have needs a person: it is never taken for paid or failed.
-    """
+    """What codes together say of a payment; what the list does not have needs a person, never paid or failed."""
 
     def write(self, *values: Any) -> tuple[Any, ...]:
         """Give the codes back as they came."""
@@ -384,6 +381,20 @@ class ParcelStatus(Pair):
         return self.settings.read_codes.get(code, "unknown"), code
 
 
+class JoinedNames(Pair):
+    """Names joined by semicolons, and the same or more as objects; each is kept once, in the order met."""
+
+    def write(self, *values: Any) -> tuple[Any, ...]:
+        """Give both forms."""
+        return ";".join(values[0]), [{self.keys[0]: name} for name in values[0]]
+
+    def read(self, note: Note, *values: Any) -> tuple[Any, ...]:
+        """Give the names of both forms."""
+        joined = transforms.plain(values[0] or "").split(";")
+        listed = (transforms.plain(row.get(self.keys[0]) or "") for row in self.rows(values[1], note))
+        return (list(dict.fromkeys(name.strip() for name in (*joined, *listed) if name.strip())),)
+
+
 PAIRS: dict[str, type[Pair]] = {
     "applicant_identity": ApplicantIdentity,
     "any_digitised": AnyDigitised,
@@ -402,5 +413,6 @@ PAIRS: dict[str, type[Pair]] = {
     "parcel_status": ParcelStatus,
     "person_name": PersonName,
     "verdict": Verdict,
+    "joined_names": JoinedNames,
 }
 """Every pair that a mapping file may name."""

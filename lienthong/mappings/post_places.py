@@ -1,6 +1,7 @@
 """Places as the post numbers them: its own numbers for ours, old and new divisions alike. No storage here.
 
-The table holds what public sources show of two numberings; an operator's file adds to it and overrides it.
+The table holds what the contract page shows of VNPost's own numbers, and the beginnings of postal codes; an
+operator's file adds to it and overrides it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.core import storage, tables
-from lienthong.monitoring import day_columns, day_files
+from lienthong.monitoring import day_columns, day_files, hot_columns, places
 
 _t = tables.exchanges
 _SAME = (
@@ -73,10 +73,32 @@ class Question:
         named |= {"outcome"} if self.is_refused else set()
         return named | ({"subject"} if self.subjects is not None or self.is_personal else set())
 
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row, as the database gives it, is one of those that are looked for."""
+        return (
+            (self.since is None or row["at"] >= self.since)
+            and (self.until is None or row["at"] < self.until)
+            and all(row[name] == value for name in _SAME if (value := getattr(self, name)) is not None)
+            and (self.subjects is None or row["subject"] in self.subjects)
+            and (not self.is_personal or row["subject"] is not None)
+            and (not self.is_refused or row["outcome"].startswith(places.REFUSED))
+        )
+
+    def listed(self) -> tuple[int, list[bytes]] | None:
+        """Say which list beside the day files leads to what is looked for, and by which names."""
+        if self.subjects is not None:
+            return places.PERSONS, [bytes.fromhex(subject) for subject in self.subjects]
+        if self.key_id is not None and self.is_refused:
+            return places.REFUSALS, [self.key_id.encode()]
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A question in the words of both places: conditions for the database, text, values and files for DuckDB."""
+    """A question in the words of both places: conditions for the database, text, values and files for DuckDB.
+
+    `chain`: the rows of the database once more, by columns.
+    """
 
     question: Question
     hot: tuple[sa.ColumnElement[bool], ...]
@@ -86,11 +108,12 @@ class View:
     files: tuple[Path, ...]
     counts_text: str
     counts: tuple[Path, ...]
+    chain: hot_columns.Chain | None
 
 
 async def look(sources: Sources, question: Question) -> View:
     """Prepare a question: find the files it concerns, and leave out of the database what the files speak for."""
-    return await asyncio.to_thread(_look, sources, _narrowed(question))
+    return await asyncio.to_thread(look_now, sources, _narrowed(question))
 
 
 def _narrowed(question: Question) -> Question:
@@ -102,13 +125,16 @@ def _narrowed(question: Question) -> Question:
     return replace(question, since=max(since, question.since or since), until=min(until, question.until or until))
 
 
-def _look(sources: Sources, question: Question) -> View:
+def look_now(sources: Sources, question: Question) -> View:
+    """Do the same, waiting for the disk."""
     archive = sources.archive
     first = day_files.day_of(question.since) if question.since else None
-    last = day_files.day_of(question.until) if question.until else None
-    kinds = [kind for kind in day_files.KINDS if _may_hold(kind, question)]
-    parts = archive.parts(since=first, until=last, kinds=kinds)
-    every = archive.parts(since=first, until=last)
+    last = day_files.day_of(question.until - timedelta(microseconds=1)) if question.until else None
+    # The files before the table's copies: a day that goes from one into the other is then counted once.
+    known = archive.parts()
+    chain = hot_columns.chain(archive.folder, known)
+    every = [part for part in known if (first or part.day) <= part.day <= (last or part.day)]
+    parts = [part for part in every if _may_hold(part.kind, question)]
     conditions = dict(_conditions(question))
     values = {name: value for condition in conditions.values() for name, value in condition[1].items()}
     return View(
@@ -119,7 +145,8 @@ def _look(sources: Sources, question: Question) -> View:
         parts=tuple(parts),
         files=tuple(archive.file(part) for part in parts),
         counts_text=" and ".join(text.replace("at_us ", "hour ") for text, _ in conditions.values()) or "true",
-        counts=tuple(archive.counts(day_files.HOURS, since=first, until=last)),
+        counts=tuple(archive.counts.hours(first, last)),
+        chain=chain,
     )
 
 

@@ -21,29 +21,14 @@ import orjson
 import pyarrow.parquet as pq
 
 from lienthong.core import clock, errors
-from lienthong.monitoring import day_columns
+from lienthong.monitoring import day_columns, day_counts, places, whole_files
 
 PERSONAL, CALLS, OUTGOING = "personal", "calls", "outgoing"
 KINDS = (PERSONAL, CALLS, OUTGOING)
-ROW_GROUP = 65_536
+ROW_GROUP = 8_192
 _ZSTD_LEVEL = 9
 _FETCHED = 10_000
 Leaf = Callable[[Mapping[str, Any]], bytes]
-
-# What is counted of a part, small enough to be kept for years: operations by the hour, and keys by the day. The
-# hours of a key are not counted: its rows lie together, so they are as soon read as such counts would be.
-HOURS, BY_KEY = "hours", "keys"
-_COUNTS = {
-    HOURS: """
-        select at_us - at_us % 3600000000 as hour, system, direction, operation, outcome, count(*) as requests,
-            sum(took_ms) as took_ms, sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out
-        from read_parquet($file) group by all order by hour, system, operation, outcome""",
-    BY_KEY: """
-        select key_id, organisation, count(*) as requests, count(distinct subject) as subjects,
-            count(*) filter (outcome <> 'ok') as failed, sum(took_ms) as took_ms,
-            sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out
-        from read_parquet($file) group by all order by key_id""",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +82,23 @@ class Archive:
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
         self._read: dict[Path, tuple[int, Part]] = {}
+        self.counts = day_counts.Counts(folder, self._cursor)
 
     def parts(
         self, *, since: date | None = None, until: date | None = None, kinds: Sequence[str] = KINDS
     ) -> list[Part]:
         """List the parts of a range of days, both ends included, the oldest first."""
-        found = (self._manifest(path) for path in self._paths("days", since, until, kinds, ".json"))
+        found = (self._manifest(path) for path in self._manifests(since, until, kinds))
         return sorted((part for part in found if part is not None), key=lambda part: (part.day, part.name))
 
     def file(self, part: Part) -> Path:
         """Say where a part lies."""
-        return self._place("days", part) / f"{part.name}.parquet"
+        return self.folder / "days" / f"{part.day.year}" / f"{part.name}.parquet"
 
-    def counted(self, part: Part, what: str) -> Path:
-        """Say where one part's counts lie."""
-        return self._place(what, part) / f"{part.name}.parquet"
-
-    def counts(self, what: str, *, since: date | None = None, until: date | None = None) -> list[Path]:
-        """List the files of counts, HOURS or BY_KEY; they stay when the rows that they count are gone."""
-        return self._paths(what, since, until, KINDS, ".parquet")
-
-    def _place(self, what: str, part: Part) -> Path:
-        return self.folder / what / f"{part.day.year}"
-
-    def _paths(
-        self, what: str, since: date | None, until: date | None, kinds: Sequence[str], ending: str
-    ) -> list[Path]:
-        found = []
-        for path in sorted((self.folder / what).glob(f"*/*{ending}")):
-            day, kind, _ = path.name.split(".", 2)
-            is_after = since is None or day >= since.isoformat()
-            if is_after and (until is None or day <= until.isoformat()) and kind in kinds:
-                found.append(path)
-        return found
+    def _manifests(self, since: date | None, until: date | None, kinds: Sequence[str]) -> list[Path]:
+        first, last = (since or date.min).isoformat(), (until or date.max).isoformat()
+        paths = (self.folder / "days").glob("*/*.json")
+        return [path for path in paths if first <= path.name[:10] <= last and path.name.split(".")[1] in kinds]
 
     def _manifest(self, path: Path) -> Part | None:
         try:
@@ -166,11 +135,7 @@ class Archive:
                 while found := cursor.fetchmany(_FETCHED):
                     yield from (dict(zip(names, row, strict=True)) for row in found)
             except duckdb.Error as exc:
-                raise errors.StorageUnavailable(
-                    f"the day files cannot be read: {type(exc).__name__}",
-                    detail_vi="Không đọc được các tệp ngày của sổ nhật ký.",
-                    first=files[0].name,
-                ) from exc
+                raise unreadable(files[0], exc) from exc
 
     def records(self, part: Part) -> Iterator[dict[str, Any]]:
         """Give back the rows of a part as the database had them, in the order of their numbers."""
@@ -194,6 +159,8 @@ class Archive:
             if strays:
                 # Searches pass over the files of other kinds: who looked at a person would not be found there.
                 raise _broken(self.file(part), "records of another kind stand in it", "có bản ghi khác loại")
+            if not places.is_of(self.file(part)):
+                raise _broken(places.beside(self.file(part)), "it is not of its file", "không khớp với tệp ngày")
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -226,10 +193,10 @@ class Archive:
                 self._engine = None
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, name: str = "lock") -> Iterator[None]:
         """Be the only process that writes here; Conflict where another one does."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("a") as lock:
+        with (self.folder / name).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as exc:
@@ -246,9 +213,8 @@ class Archive:
     def keep(self, draft: Draft, leaf: Leaf) -> Part:
         """Sort a draft into its file, read it back against the draft's sum, count its hours; then it stands."""
         part = draft.part(self.next_number(draft.day, draft.kind))
-        place = self._place("days", part)
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = place / f"{part.name}.new"
+        new = self.file(part).with_suffix(".new")
+        new.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.sort(draft.path, new, part)
         if _sum(leaf(day_columns.row(row)) for row in self._asked(_IN_ORDER, {}, [new])) != (
             part.rows,
@@ -261,9 +227,10 @@ class Archive:
         return part
 
     def place(self, part: Part, file: Path) -> None:
-        """Count the hours of a finished file, put it in its place, and declare it: from then on it is read."""
-        self._place("days", part).mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._count(part, file)
+        """Count and list a finished file, put it in its place, and declare it: from then on it is read."""
+        self.file(part).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.counts.add(part.name, file)
+        places.write(file, place=self.file(part))
         os.replace(file, self.file(part))
         self._declare(part)
 
@@ -275,16 +242,19 @@ class Archive:
 
     def drop(self, part: Part) -> None:
         """Remove a part for good; the manifest first, so that nobody looks for a file that is gone."""
-        (self._place("days", part) / f"{part.name}.json").unlink(missing_ok=True)
-        self.file(part).unlink(missing_ok=True)
-
-    def tidy(self) -> None:
-        """Remove what a killed process left half-made."""
-        for path in (*self.folder.glob("days/*/*.new"), *self.folder.glob("drafts/*"), *self._unmanifested()):
+        file = self.file(part)
+        for path in (file.with_suffix(".json"), file, places.beside(file)):
             path.unlink(missing_ok=True)
 
-    def _unmanifested(self) -> list[Path]:
-        return [path for path in self.folder.glob("days/*/*.parquet") if not path.with_suffix(".json").exists()]
+    def tidy(self) -> None:
+        """Remove what a killed process left half-made; make the lists and the months' counts that are wanting."""
+        for path in (*self.folder.glob("days/*/*"), *self.folder.glob("drafts/*")):
+            if path.suffix.endswith("new") or not path.with_suffix(".json").exists():
+                path.unlink(missing_ok=True)
+        for part in self.parts():
+            if not places.beside(file := self.file(part)).exists():
+                places.write(file, place=file)
+        self.counts.merge()
 
     def sort(self, source: Path, target: Path, part: Part) -> None:
         """Write the rows of a draft in the order that packs and is read best: by key, then by time."""
@@ -295,26 +265,14 @@ class Archive:
             with _writer(target, part) as writer:
                 for batch in ordered.to_arrow_reader(ROW_GROUP):
                     writer.write_batch(batch.cast(day_columns.SCHEMA), row_group_size=ROW_GROUP)
-        _sync(target)
-
-    def _count(self, part: Part, source: Path) -> None:
-        for what, text in _COUNTS.items():
-            place = self._place(what, part)
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new = place / f"{part.name}.new"
-            with self._cursor() as cursor:
-                counted = cursor.sql(text, params={"file": str(source)}).to_arrow_table()
-            pq.write_table(counted, new, compression="zstd", compression_level=_ZSTD_LEVEL)
-            _sync(new)
-            os.replace(new, place / f"{part.name}.parquet")
+        whole_files.sync(target)
 
     def _declare(self, part: Part) -> None:
-        path = self._place("days", part) / f"{part.name}.json"
+        path = self.file(part).with_suffix(".json")
         new = path.with_suffix(".json-new")
         new.write_bytes(orjson.dumps({**asdict(part), "day": part.day.isoformat()}, option=orjson.OPT_INDENT_2))
-        _sync(new)
-        os.replace(new, path)
-        _sync(path.parent)
+        whole_files.put(new, path)
+        whole_files.sync(path.parent)
 
 
 _IN_ORDER = "select * from {files} order by number"
@@ -399,12 +357,13 @@ def _file_sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def unreadable(path: Path, exc: Exception) -> errors.StorageUnavailable:
+    """Say that day files cannot be read, this one or one of those after it."""
+    return errors.StorageUnavailable(
+        f"the day files cannot be read: {type(exc).__name__}",
+        detail_vi="Không đọc được các tệp ngày của sổ nhật ký.",
+        first=path.name,
+    )
 
 
 def _broken(path: Path, why_en: str, why_vi: str) -> errors.StorageUnavailable:

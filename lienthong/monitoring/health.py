@@ -24,7 +24,7 @@ async def check_everything(hub: Hub) -> list[records.CheckResult]:
     checks = [check_database(hub), check_redis(hub), check_upkeep(hub)]
     found = [*await asyncio.gather(*checks), *risks(hub.settings)]
     remote = await asyncio.gather(*(_check_system(hub, name) for name in hub.systems))
-    return [*found, *(line for lines in remote for line in lines), *assertions.risks(hub.settings)]
+    return [*found, *(line for lines in remote for line in lines)]
 
 
 async def check_database(hub: Hub) -> records.CheckResult:
@@ -98,10 +98,11 @@ def _is_overdue(expression: str, last: datetime, now: datetime) -> bool:
 
 def risks(chosen: settings.Settings) -> list[records.CheckResult]:
     """Name what is switched on and should be known as a risk; none of it is a fault."""
-    if not chosen.proof.lgsp_door:
-        return []
-    vi, en = compat.RISK_VI, compat.RISK_EN
-    return [records.CheckResult(name="lgsp_door", ok=True, vi=vi, en=en, facts={"risk": True})]
+    found = assertions.risks(chosen)
+    if chosen.proof.lgsp_door:
+        vi, en = compat.RISK_VI, compat.RISK_EN
+        found.insert(0, records.CheckResult(name="lgsp_door", ok=True, vi=vi, en=en, facts={"risk": True}))
+    return found
 
 
 async def _check_system(hub: Hub, name: str) -> list[records.CheckResult]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lienthong.bus.flows import lookup_book
 from lienthong.core import access_record, errors, ingest, journal, partitions, settings, spool_reading, tables
 from lienthong.monitoring import asking, day_files, seals
 
@@ -41,6 +42,7 @@ async def keep_house(
     On PostgreSQL the partitions of the days to come are made as well.
     """
     await partitions.make_ahead(sources.store, now=now)
+    await lookup_book.forget(sources.store, before=now - timedelta(days=kept.personal_days))
     rolled = await roll_closed_days(sources, hot_days=kept.hot_days, now=now, spool=home / "spool")
     retire = functools.partial(seals.retire, home, now=now)
     return rolled, await drop_old_days(sources, kept, now=now, actor=actor, retire=retire)
@@ -184,10 +186,8 @@ def _leaves(archive: day_files.Archive, parts: Sequence[day_files.Part]) -> Iter
 
 
 def _drop_counts(archive: day_files.Archive, kept: settings.Archive, now: datetime) -> None:
-    last = day_files.day_of(now) - timedelta(days=kept.counts_days + 1)
-    for what in (day_files.HOURS, day_files.BY_KEY):
-        for path in archive.counts(what, until=last):
-            path.unlink(missing_ok=True)
+    archive.counts.drop(until=day_files.day_of(now) - timedelta(days=kept.counts_days + 1))
+    archive.counts.merge()
 
 
 def waiting_since(spool: Path) -> date | None:

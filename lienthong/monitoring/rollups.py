@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import collections
+import contextlib
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from lienthong.core import errors, storage, tables
-from lienthong.monitoring import asking, day_columns, day_files
+from lienthong.monitoring import asking, day_columns, day_counts, day_files, hot_columns
 
 _t = tables.exchanges
 _SPANS_US = {"hour": 3_600_000_000, "day": 86_400_000_000}
@@ -22,6 +23,7 @@ _AHEAD_US = 7 * 3_600_000_000
 _COUNTED = frozenset({"hour", "day", "system", "direction", "operation", "outcome"})
 GROUPS = _COUNTED | {"key_id", "organisation", "official", "address", "dossier_code", "door", "rule", "status"}
 _SUMS = ("requests", "took_ms", "bytes_in", "bytes_out")
+_SUMMED = ", ".join(f"cast(sum({name}) as double) as {name}" for name in _SUMS[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,22 @@ async def counted(
 ) -> list[dict[str, Any]]:
     """Count what a question finds, grouped by columns and perhaps `hour` or `day`; the largest first.
 
-    Where the range is whole hours and the question asks nothing finer, the counts are read in place of the rows;
-    they are there also for days whose rows have been dropped.
+    Where the question asks nothing finer, the counts of whole hours are read in place of the rows; they are there
+    also for days whose rows have been dropped.
     """
     if unknown := set(by) - GROUPS:
         raise errors.InvalidRequest(
             f"the record is not counted by {', '.join(sorted(unknown))}",
             detail_vi=f"Sổ nhật ký không đếm theo {', '.join(sorted(unknown))}.",
         )
+    found = await _totals(sources, question, by)
+    return sorted(found, key=lambda row: (-row["requests"], str([row[name] for name in by])))
+
+
+async def _totals(sources: asking.Sources, question: asking.Question, by: Sequence[str]) -> list[dict[str, Any]]:
     view = await asking.look(sources, question)
     hot, cold = await asyncio.gather(_hot(sources, view, by), asyncio.to_thread(_cold, sources, view, by))
-    found = [*hot, *cold]
-    return sorted(_added(found, by), key=lambda row: (-row["requests"], str([row[name] for name in by])))
+    return await asyncio.to_thread(_added, [*hot, *cold], by)
 
 
 async def histogram(sources: asking.Sources, question: asking.Question) -> list[dict[str, Any]]:
@@ -69,14 +75,14 @@ async def distinct_subjects(sources: asking.Sources, day: date) -> dict[str, int
     begun, ended = day_files.bounds(day)
     view = await asking.look(sources, asking.Question(since=begun, until=ended, is_personal=True))
     is_closed = len(view.parts) == 1 and not await _has_hot(sources, view)
-    if not view.parts:
-        totals = await _hot_subjects(sources, view)
-    elif is_closed:
-        files = [sources.archive.counted(view.parts[0], day_files.BY_KEY)]
+    if is_closed:
+        files = [sources.archive.counts.of(day_counts.BY_KEY, view.parts[0].name)]
         rows = await asyncio.to_thread(sources.archive.query, "select key_id, subjects from {files}", {}, files)
         totals = {row["key_id"]: row["subjects"] for row in rows}
-    else:
+    elif view.parts:
         totals = await _mixed_subjects(sources, view)
+    else:
+        totals = await _hot_subjects(sources, view)
     return dict(sorted(totals.items(), key=lambda pair: (-pair[1], str(pair[0]))))
 
 
@@ -86,6 +92,9 @@ async def _has_hot(sources: asking.Sources, view: asking.View) -> bool:
 
 
 async def _hot_subjects(sources: asking.Sources, view: asking.View) -> dict[str, int]:
+    if view.chain is not None:
+        with contextlib.suppress(errors.StorageUnavailable):  # a damaged copy: the table has its rows
+            return await _mixed_subjects(sources, view)
     asked = sa.select(_t.c.key_id, sa.func.count(_t.c.subject.distinct()).label("subjects")).where(*view.hot)
     async with sources.store.reading() as conn:
         rows = await storage.every(conn, asked.group_by(_t.c.key_id))
@@ -94,22 +103,34 @@ async def _hot_subjects(sources: asking.Sources, view: asking.View) -> dict[str,
 
 async def _mixed_subjects(sources: asking.Sources, view: asking.View) -> dict[str, int]:
     """Count a day that lies in several places: the same person may stand in each of them."""
+    files, where, values, places = view.files, view.text, view.values, [sa.select()]
+    if not view.parts and view.chain is not None:
+        condition, more = view.chain.condition
+        files, where, values = view.chain.files, f"{where} and {condition}", values | more
+        places = [*view.chain.beside(view.question.since)]
+    pairs: list[Any] = []
     async with sources.store.reading() as conn:
-        hot = await storage.every(conn, sa.select(_t.c.key_id, _t.c.subject).where(*view.hot).distinct())
-    text = f"select distinct key_id, subject from {{files}} where {view.text}"
-    cold = await asyncio.to_thread(sources.archive.query, text, view.values, view.files)
-    pairs = {(row["key_id"], row["subject"]) for row in hot}
-    pairs |= {(row["key_id"], row["subject"].hex()) for row in cold}
-    return dict(collections.Counter(key_id for key_id, _ in pairs))
+        for place in places:
+            asked = place.add_columns(_t.c.key_id, _t.c.subject).where(*view.hot).distinct()
+            pairs += (await conn.execute(asked)).all()
+    text = f"""
+        select key_id, count(distinct subject) as subjects from (
+            select key_id, subject from {{files}} where {where}
+            union all select unnest($keys::varchar[]), unnest($subjects::blob[])
+        ) group by key_id"""
+    values = values | {"keys": [key for key, _ in pairs]}
+    values |= {"subjects": [bytes.fromhex(subject) for _, subject in pairs]}
+    rows = await asyncio.to_thread(sources.archive.query, text, values, files)
+    return {row["key_id"]: row["subjects"] for row in rows}
 
 
 async def error_shares(sources: asking.Sources, *, since: datetime, until: datetime) -> list[Share]:
     """Say for each day and operation which part of the calls failed, the oldest day first."""
     question = asking.Question(since=day_columns.hour(since), until=until)
-    found = await counted(sources, question, by=["day", "operation", "outcome"])
+    found = await _totals(sources, question, ["day", "operation", "outcome"])
     totals: dict[tuple[date, str], tuple[int, int]] = {}
     for row in found:
-        place = day_files.day_of(row["day"]), str(row["operation"])
+        place = row["day"].date(), str(row["operation"])
         requests, failed = totals.get(place, (0, 0))
         is_failed = row["outcome"] != "ok"
         totals[place] = requests + row["requests"], failed + row["requests"] * is_failed
@@ -117,18 +138,32 @@ async def error_shares(sources: asking.Sources, *, since: datetime, until: datet
 
 
 async def _hot(sources: asking.Sources, view: asking.View, by: Sequence[str]) -> list[dict[str, Any]]:
-    columns = [_hot_span(sources.store, name) if name in _SPANS_US else _t.c[name] for name in by]
+    names = [_hot_span(sources.store, name) if name in _SPANS_US else _t.c[name] for name in by]
     sums = [sa.func.count().label("requests"), *(sa.func.sum(_t.c[name]).label(name) for name in _SUMS[1:])]
-    asked = sa.select(*columns, *sums).where(*view.hot).group_by(*(sa.text(str(n + 1)) for n in range(len(by))))
+    chain, rows = view.chain, list[dict[str, Any]]()
+    places: list[sa.Select[Any]] = [sa.select()]
+    if chain is not None and view.question.columns() <= set(hot_columns.NAMES):
+        with contextlib.suppress(errors.StorageUnavailable):  # a damaged copy: the table has its rows
+            rows = await asyncio.to_thread(_copied, sources, view, chain, by)
+            places = [*chain.beside(view.question.since)]
     async with sources.store.reading() as conn:
-        rows = await storage.every(conn, asked if by else sa.select(*sums).where(*view.hot))
+        for place in places:
+            asked = place.add_columns(*names, *sums).where(*view.hot)
+            rows += await storage.every(conn, asked.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
     return [row for row in rows if row["requests"]]
+
+
+def _copied(
+    sources: asking.Sources, view: asking.View, chain: hot_columns.Chain, by: Sequence[str]
+) -> list[dict[str, Any]]:
+    where, values = chain.condition
+    values |= view.values
+    return _rows_grouped(sources, by, f"{view.text} and {where}", values, chain.files, are_alike=True)
 
 
 def _hot_span(store: storage.Storage, name: str) -> sa.ColumnElement[int]:
     """Give the beginning of a row's hour or day in microseconds since 1970, as the day files have it."""
-    at = "at" if store.is_sqlite else "cast(extract(epoch from at) * 1000000 as bigint)"
-    return sa.literal_column(_span(at, name)).label(name)
+    return hot_columns.span(store, name, _span("{at}", name))
 
 
 def _span(at_us: str, name: str) -> str:
@@ -137,13 +172,47 @@ def _span(at_us: str, name: str) -> str:
 
 
 def _cold(sources: asking.Sources, view: asking.View, by: Sequence[str]) -> list[dict[str, Any]]:
-    sums = ", ".join(f"cast(sum({name}) as double) as {name}" for name in _SUMS[1:])
-    if _may_use_counts(view, by):
-        names = _named(by, "hour")
-        what = f"cast(sum(requests) as bigint) as requests, {sums}"
-        return _grouped(sources, names, what, view.counts_text, view.values, view.counts, are_alike=True)
-    names = _named(by, "at_us")
-    return _grouped(sources, names, f"count(*) as requests, {sums}", view.text, view.values, view.files)
+    if not {*by, *view.question.columns()} <= _COUNTED:
+        return _rows_grouped(sources, by, view.text, view.values, view.files)
+    found = []
+    whole, edges = _whole_hours(view.question)
+    if whole is not None:
+        seen = view if whole == view.question else asking.look_now(sources, whole)
+        what = f"cast(sum(requests) as bigint) as requests, {_SUMMED}"
+        found = _grouped(
+            sources, _named(by, "hour"), what, seen.counts_text, seen.values, seen.counts, are_alike=True
+        )
+    for edge in edges:
+        seen = asking.look_now(sources, edge)
+        found += _rows_grouped(sources, by, seen.text, seen.values, seen.files)
+    return found
+
+
+def _whole_hours(question: asking.Question) -> tuple[asking.Question | None, list[asking.Question]]:
+    """Divide a question into one about whole hours, if there are any, and those about less than an hour."""
+    since, until = question.since, question.until
+    begun = None if since is None else day_columns.hour(since - timedelta(microseconds=1)) + timedelta(hours=1)
+    ended = None if until is None else day_columns.hour(until)
+    if begun is not None and ended is not None and begun > ended:
+        return None, [question]
+    edges = [
+        *([replace(question, until=begun)] if begun != since else []),
+        *([replace(question, since=ended)] if ended != until else []),
+    ]
+    return replace(question, since=begun, until=ended), edges
+
+
+def _rows_grouped(
+    sources: asking.Sources,
+    by: Sequence[str],
+    where: str,
+    values: Mapping[str, Any],
+    files: Sequence[Path],
+    *,
+    are_alike: bool = False,
+) -> list[dict[str, Any]]:
+    what = f"count(*) as requests, {_SUMMED}"
+    return _grouped(sources, _named(by, "at_us"), what, where, values, files, are_alike=are_alike)
 
 
 def _named(by: Sequence[str], at_us: str) -> str:
@@ -168,22 +237,19 @@ def _grouped(
     return [row for row in found if row["requests"]]
 
 
-def _may_use_counts(view: asking.View, by: Sequence[str]) -> bool:
-    asked = view.question
-    ends = [moment for moment in (asked.since, asked.until) if moment is not None]
-    return {*by, *asked.columns()} <= _COUNTED and all(day_columns.is_whole_hour(moment) for moment in ends)
-
-
 def _added(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
-    totals: dict[tuple[Any, ...], dict[str, Any]] = {}
+    totals: dict[tuple[Any, ...], list[Any]] = {}
     for row in rows:
-        place = tuple(row[name] for name in by)
-        if place not in totals:
-            kept = dict(zip(by, place, strict=True))
-            kept |= {name: day_columns.moment(int(kept[name])) for name in _SPANS_US if name in kept}
-            totals[place] = {**kept, **dict.fromkeys(_SUMS, 0)}
-        for name in _SUMS:
-            totals[place][name] += row[name] or 0
-    for total in totals.values():
-        total |= {name: int(total[name]) for name in _SUMS if name != "took_ms"}
-    return list(totals.values())
+        place = tuple([row[name] for name in by])
+        sums = [row[name] or 0 for name in _SUMS]
+        if (kept := totals.get(place)) is not None:
+            sums = [one + other for one, other in zip(kept, sums, strict=True)]
+        totals[place] = sums
+    # Few moments for many groups: each is made once.
+    moment = functools.cache(day_columns.moment)
+    found = []
+    for place, sums in totals.items():
+        group = dict(zip((*by, *_SUMS), (*place, *sums), strict=True))
+        group |= {name: moment(int(group[name])) for name in _SPANS_US if name in group}
+        found.append(group | {name: int(group[name]) for name in _SUMS if name != "took_ms"})
+    return found

@@ -192,14 +192,14 @@ class SealedLog:
 
 
 def _runs(leaves: Sequence[Leaf], start: int) -> Iterator[Run]:
-    run = Run(start, leaves[0].node, leaves[0].number, 0, leaves[0].day)
-    for leaf in leaves:
-        if (leaf.node, leaf.number, leaf.day) == (run.node, run.first + run.count, run.day):
-            run = dataclasses.replace(run, count=run.count + 1)
-        else:
-            yield run
-            run = Run(run.start + run.count, leaf.node, leaf.number, 1, leaf.day)
-    yield run
+    node, number, day, _ = leaves[0]
+    first, count = number, 0
+    for leaf_node, number, leaf_day, _ in leaves:
+        if number != first + count or leaf_day != day or leaf_node != node:
+            yield Run(start, node, first, count, day)
+            start, node, first, count, day = start + count, leaf_node, number, 0, leaf_day
+        count += 1
+    yield Run(start, node, first, count, day)
 
 
 def _known_verifier(folder: Path, ours: checkpoints.Verifier) -> checkpoints.Verifier:

@@ -231,12 +231,15 @@ def retire(home: Path, day: str, kind: str, leaves: Iterable[bytes], *, now: dat
 
 
 def _leaves(node: str, entries: Iterable[spool_reading.Entry]) -> list[sealed_log.Leaf]:
-    found = []
+    found, day, begins_us, ends_us = [], "", 0, 0
     for number, data in entries:
         said_node, said_number, at_us = access_record.place_of(data)
         if (said_node, said_number) != (node, number):
             raise log_files.not_sound(f"the spool of {node} holds another record at no. {number}")
-        found.append(sealed_log.Leaf(node, number, access_record.day_of(at_us), data))
+        if not begins_us <= at_us < ends_us:
+            day = access_record.day_of(at_us)
+            begins_us, ends_us = access_record.bounds_of_day(at_us)
+        found.append(sealed_log.Leaf(node, number, day, data))
     return found
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from lienthong.core import errors, journal, storage, subjects, tables
-from lienthong.monitoring import asking, day_columns, day_files
+from lienthong.monitoring import asking, day_columns, day_files, places
 
 _t = tables.exchanges
 _SHOWN = [column for column in _t.c if column.name != "detail"]
-_FILE_COLUMNS = ", ".join(name for name in day_columns.NAMES if name != "detail")
+_READ = [name for name in day_columns.NAMES if name != "detail"]
+_FILE_COLUMNS = ", ".join(_READ)
+# A person asked about more often than this is as soon looked for through whole files.
+_MOST_LOOKS = 200
 WHO_DAYS = 90
 MOST = 10_000
 
@@ -178,26 +184,66 @@ def _cold(
     sources: asking.Sources, view: asking.View, limit: int, before: tuple[int, int] | None
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    listed = view.question.listed()
+    for parts in _spans(view.parts, before):
+        files = [sources.archive.file(part) for part in parts]
+        if listed is not None:
+            found, files = _led(files, *listed)
+            # Of a key the newest are enough; a person's rows stand in the order of the keys that asked.
+            most = limit if listed[0] == places.REFUSALS else None
+            for _, of_day in itertools.groupby(found, key=lambda one: one.file.name[:10]):
+                for one in of_day:
+                    rows += itertools.islice(_standing(view.question, one, before), most)
+                if len(rows) >= limit:
+                    break
+        rows += _scanned(sources, view, files, limit, before)
+        if len(rows) >= limit:
+            break
+    return sorted(rows, key=_place, reverse=True)[:limit]
+
+
+def _led(files: Sequence[Path], what: int, names: Sequence[bytes]) -> tuple[list[places.Found], list[Path]]:
+    """Ask the lists where the rows stand; gives the places, the newest day first, and the files without one."""
+    told = {file: places.find(file, what, names) for file in sorted(files, reverse=True)}
+    found = [one for one in told.values() if one is not None and one.places]
+    unlisted = [file for file, one in told.items() if one is None]
+    if what == places.PERSONS and sum(len(one.places) for one in found) > _MOST_LOOKS:
+        return [], [*unlisted, *(one.file for one in found)]
+    return found, unlisted
+
+
+def _standing(
+    question: asking.Question, found: places.Found, before: tuple[int, int] | None
+) -> Iterator[dict[str, Any]]:
+    """Read the rows that a list leads to, the newest of a key first, and leave out what only shares a hash."""
+    try:
+        for told in found.rows(_READ):
+            row = day_columns.row(told)
+            is_after = before is not None and (told["at_us"], told["number"]) >= before
+            if not is_after and question.holds(row):
+                yield row
+    except (pa.ArrowException, OSError, IndexError) as exc:
+        raise day_files.unreadable(found.file, exc) from exc
+
+
+def _scanned(
+    sources: asking.Sources,
+    view: asking.View,
+    files: Sequence[Path],
+    limit: int,
+    before: tuple[int, int] | None,
+) -> list[dict[str, Any]]:
     text, values = view.text, dict(view.values)
     if before is not None:
         text += " and (at_us < $before_at or (at_us = $before_at and number < $before_number))"
         values |= {"before_at": before[0], "before_number": before[1]}
-    for parts in _spans(view.parts, before):
-        # Numbers first, whole rows only for those that are shown: a file is read by columns.
-        files = [sources.archive.file(part) for part in parts]
-        wanted = limit - len(rows)
-        newest = (
-            f"select at_us, number from {{files}} where {text} order by at_us desc, number desc limit {wanted}"
-        )
-        places = sources.archive.query(newest, values, files)
-        rows += _whole(sources, places, files)
-        if len(rows) >= limit:
-            break
-    return rows
+    # Numbers first, whole rows only for those that are shown: a file is read by columns.
+    newest = f"select at_us, number from {{files}} where {text} order by at_us desc, number desc limit {limit}"
+    return _whole(sources, sources.archive.query(newest, values, files), files)
 
 
 def _whole(
-    sources: asking.Sources, places: Sequence[Mapping[str, Any]], files: Sequence[Any]
+    sources: asking.Sources, places: Sequence[Mapping[str, Any]], files: Sequence[Path]
 ) -> list[dict[str, Any]]:
     if not places:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,9 @@ OFFICE = money.PostalAddress(
 AN = money.PostalAddress(
     name="Nguyễn Văn An", phone="0900000000", address="12 Lê Lợi", province_code="79", old_district_code="764"
 )
+
+# Numbers that an operator would have from the carrier; ours holds only those of the contract page.
+NUMBERS = Path(__file__).with_name("vnpost_numbers.csv")
 
 Answer = Callable[[httpx.Request], httpx.Response | None]
 
@@ -89,7 +93,7 @@ class Stage:
     def open(self, transport: httpx.AsyncBaseTransport | None = None, **changed: Any) -> Any:
         return registry.open_connector(
             self.contract,
-            {"base_url": "https://post.example.vn/api", **self.settings, **changed},
+            {"base_url": "https://post.example.vn/api", "places_file": str(NUMBERS), **self.settings, **changed},
             agency_code="000.00.00.H56",
             on_exchange=self.exchanges.append,
             clock=lambda: self.now,

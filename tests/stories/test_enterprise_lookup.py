@@ -43,9 +43,9 @@ async def test_an_unknown_code_is_an_answer_and_in_the_book(town: lookup_town.To
     ]
 
 
-async def test_a_branch_is_asked_for_without_its_hyphen(town: lookup_town.Town) -> None:
-    await look_up(town, f"{KNOWN}-001")
-    assert town.hub.systems["ngsp"].questions == [f"{KNOWN}001"]  # type: ignore[attr-defined]
+async def test_a_branch_is_asked_for_with_its_hyphen(town: lookup_town.Town) -> None:
+    await look_up(town, f"{KNOWN}001")
+    assert town.hub.systems["ngsp"].questions == [f"{KNOWN}-001"]  # type: ignore[attr-defined]
 
 
 async def test_a_hub_without_the_register_says_so_and_leaves_no_open_question(town: lookup_town.Town) -> None:

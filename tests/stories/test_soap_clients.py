@@ -206,7 +206,7 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install both packages of npm into a folder of their own, or skip saying why."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
-    ready = os.environ.get("LIENTHONG_TEST_NODE_MODULES")
+    ready = os.environ.get("NODE_MODULES_FOR_TESTS")
     if ready:
         return Path(ready)
     folder = tmp_path_factory.mktemp("npm")

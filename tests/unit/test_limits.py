@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lienthong.api_keys import limits, local_limits
+from lienthong.api_keys import limits, local_limits, rings
 from lienthong.bus import hub
 from lienthong.core import errors
 
@@ -196,3 +196,20 @@ def test_memory_of_idle_keys_is_given_back():
 def test_a_limit_that_cannot_be_read_is_refused(text: str):
     with pytest.raises(errors.InvalidRequest):
         limits.parse(text)
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 300)), min_size=1, max_size=6))
+def test_a_ring_that_grows_keeps_every_time_in_its_order(steps: list[tuple[int, int]]) -> None:
+    ring, expected, now_ns = rings.Ring(1_000_000, now_ns=0), [], 0
+    for added, dropped in steps:
+        for _ in range(added):
+            now_ns += 1
+            ring.add(now_ns)
+            expected.append(now_ns)
+        ring.drop_oldest(dropped)
+        del expected[:dropped]
+    found = []
+    while ring.count:
+        found.append(ring.empties_in_ns(now_ns) - ring.length_ns + now_ns)
+        ring.drop_oldest(1)
+    assert found == expected

@@ -150,7 +150,7 @@ ALTERED_XML = {
         b"</HoSo>", b'<DuLieu Id="du-lieu"><So>9999/KQ</So></DuLieu></HoSo>'
     ),
     "a certificate put in place of the signer's": lambda: papers.signed_xml(papers.FOREIGN).replace(
-        b"".join(papers.FOREIGN.pem.splitlines()[1:-1]), papers.base64_of(papers.OFFICIAL).encode()
+        b"\n".join(papers.FOREIGN.pem.splitlines()[1:-1]), papers.base64_of(papers.OFFICIAL).encode()
     ),
 }
 
@@ -172,7 +172,9 @@ async def test_xml_by_the_wrong_signer_is_refused(by: str, state: str, anchors: 
 
 async def test_a_transform_that_picks_what_is_signed_is_refused(anchors: Any) -> None:
     enveloped = b"http://www.w3.org/2000/09/xmldsig#enveloped-signature"
-    picking = papers.signed_xml(papers.OFFICIAL).replace(enveloped, b"http://www.w3.org/TR/1999/REC-xpath-19991116")
+    picking = papers.signed_xml(papers.OFFICIAL).replace(
+        enveloped, b"http://www.w3.org/TR/1999/REC-xpath-19991116"
+    )
     assert (await judged(picking, anchors)).state == "unreadable"
 
 

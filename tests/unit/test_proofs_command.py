@@ -84,3 +84,11 @@ def test_every_mistake_is_told_in_both_languages(prefix: str, words: list[str]):
 
 def test_one_of_two_files_must_be_given(prefix: str):
     assert run("add", prefix, "--reason", "x").exit_code == 2
+
+
+def test_a_soap_password_is_shown_once_and_listed_without_itself(prefix: str):
+    made = json.loads(run("password", prefix, "--reason", "công văn 15", "--json").stdout)
+    listed = run("list", prefix, "--json").stdout
+    assert json.loads(listed)["proofs"][0]["kind"] == "password"
+    assert made["password"] not in listed
+    assert "shown once" in run("password", prefix, "--reason", "công văn 16").stdout

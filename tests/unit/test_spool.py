@@ -203,6 +203,46 @@ async def test_the_hot_store_gets_each_record_once(tmp_path: Path, book: spool.S
     await store.close()
 
 
+async def test_the_hot_store_keeps_every_field_as_it_was_written(tmp_path: Path, book: spool.Spool) -> None:
+    store = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
+    async with store.engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
+    full = CALL._replace(
+        took_ms=0.007,
+        organisation='Sở "Ví Dụ" \\ số 1 – 𝄞',
+        official="null",
+        rows=2**53,
+        field_groups=("identity", "address"),
+        subject="ab" * 32,
+        upstream=(access_record.Attempt("vnpay", "ok", 3), access_record.Attempt("vnpay", 'x"\\é', 0)),
+    )
+    written = [access_record.encode(one, node=book.node, number=book.append(one)) for one in (full, CALL, full)]
+    await ingest.Ingest(tmp_path / "spool", store).step()
+    async with store.reading() as conn:
+        rows = await storage.every(conn, tables.exchanges.select().order_by(tables.exchanges.c.number))
+    assert [access_record.from_row(row) for row in rows] == written
+    kept = [{name: value for name, value in row.items() if name not in ("number", "detail")} for row in rows]
+    assert kept == [access_record.to_row(data) for data in written]
+    await store.close()
+
+
+@pytest.mark.parametrize("data", [b'{"at":1}', b"[1,2]", b'[9,"n",1' + b",0" * 27 + b"]"])
+async def test_what_is_no_record_is_named_and_nothing_of_its_batch_is_taken(
+    tmp_path: Path, book: spool.Spool, data: bytes
+) -> None:
+    store = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
+    async with store.engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
+    number = book.append(CALL) + 1
+    with spool_reading.segments(book.folder)[0][1].open("ab") as file:
+        file.write(spool_reading.entry(number, data))
+    with pytest.raises(errors.StorageUnavailable, match="not an access record"):
+        await ingest.Ingest(tmp_path / "spool", store).step()
+    async with store.reading() as conn:
+        assert not await storage.every(conn, tables.exchanges.select())
+    await store.close()
+
+
 async def test_the_ingest_goes_on_after_the_disk_took_no_note(tmp_path: Path, book: spool.Spool) -> None:
     store = storage.Storage(storage.sqlite_url(tmp_path / "hub.db"))
     async with store.engine.begin() as connection:

@@ -36,7 +36,7 @@ async def look_up(
         hub,
         question,
         asking,
-        lambda: _register(hub).find_enterprise(wanted.code.replace("-", ""), errand=errand),
+        lambda: _register(hub).find_enterprise(_written(wanted.code), errand=errand),
         outcome=lambda enterprise: ("not_found", 0) if enterprise is None else ("ok", 1),
     )
     if found is None:
@@ -45,6 +45,12 @@ async def look_up(
     return resident_views.EnterpriseAnswer(
         lookup_id=question.id, found=True, field_groups=groups, enterprise=_cut(found, groups)
     )
+
+
+def _written(code: str) -> str:
+    """Write the code of a branch with its hyphen, as the register does."""
+    plain = code.replace("-", "")
+    return plain if len(plain) == 10 else f"{plain[:10]}-{plain[10:]}"
 
 
 def _register(hub: Hub) -> roles.BusinessRegistry:

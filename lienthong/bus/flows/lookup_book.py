@@ -140,6 +140,26 @@ async def settle(hub: Hub, question: Question, *, outcome: str, rows: int | None
             )
 
 
+async def offer(hub: Hub, question: Question, digests: Sequence[str]) -> None:
+    """Keep which files a search found, as digests: only these can be fetched afterwards."""
+    async with hub.storage.transaction() as tx:
+        await tx.execute(_l.update().where(_l.c.id == question.id).values(offered=list(digests)))
+
+
+async def read_by(hub: Hub, act: str, about: str, *, actor: str, reason: str = "") -> None:
+    """Write down that somebody read the book: reading who asked is itself recorded."""
+    async with hub.storage.transaction() as tx:
+        await journal.write_act(tx, act, about, actor=actor, now=hub.now(), reason=reason)
+
+
+async def forget(store: storage.Storage, *, before: datetime) -> int:
+    """Drop questions, and papers that were used, whose time is over."""
+    async with store.transaction() as tx:
+        await tx.execute(tables.paper_uses.delete().where(tables.paper_uses.c.at < before))
+        done = await tx.execute(_l.delete().where(_l.c.at < before))
+    return int(done.rowcount)
+
+
 def _row(question: Question) -> dict[str, Any]:
     return {name: _plain(getattr(question, name)) for name in question.__dataclass_fields__}
 

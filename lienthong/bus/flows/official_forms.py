@@ -21,8 +21,11 @@ from lienthong.core import errors, xml_reading
 
 MOST_BYTES = 5_000_000
 MOST_UNPACKED = 16_000_000
+MOST_TAGS = 600_000
 MOST_PARTS = 200
 MOST_ROWS = 5_000
+# With blank ones: spreadsheets keep rows that somebody once coloured.
+MOST_LINES = 50_000
 MOST_COLUMNS = 40
 LONGEST_CELL = 4_000
 _HEADING_WITHIN = 20
@@ -171,7 +174,7 @@ def _must_be_harmless(raw: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(raw)) as parcel:
             parts = parcel.infolist()
             if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED:
-                raise unreadable("bảng tính quá lớn khi mở ra", "the spreadsheet is too large when unpacked")
+                raise _too_large()
             if any("vbaproject" in part.filename.lower() or part.flag_bits & 1 for part in parts):
                 raise unreadable(
                     "bảng tính có macro hoặc mật khẩu; hãy lưu dạng .xlsx thường",
@@ -180,12 +183,18 @@ def _must_be_harmless(raw: bytes) -> None:
             if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
                 raise _broken()
             for part in parts:
-                inside = _unpacked(parcel, part)
-                # By what is in it, not by its name: the parcel itself says which part is a sheet.
-                if inside.lstrip(_BEFORE_XML).startswith(b"<"):
-                    xml_reading.parse(inside, most_depth=32)
+                _must_be_plain_xml(_unpacked(parcel, part))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError):
         raise _broken() from None
+
+
+def _must_be_plain_xml(inside: bytes) -> None:
+    # By what is in a part, not by its name: the parcel itself says which part is a sheet.
+    if not inside.lstrip(_BEFORE_XML).startswith(b"<"):
+        return
+    if inside.count(b"<") > MOST_TAGS:
+        raise _too_large()
+    xml_reading.parse(inside, most_depth=32)
 
 
 def _unpacked(parcel: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
@@ -201,11 +210,15 @@ def _broken() -> errors.InvalidRequest:
     return unreadable("tệp không phải là bảng tính .xlsx nguyên vẹn", "it is no whole .xlsx spreadsheet")
 
 
+def _too_large() -> errors.InvalidRequest:
+    return unreadable("bảng tính quá lớn khi mở ra", "the spreadsheet is too large when unpacked")
+
+
 def _rows(table: Iterable[Sequence[Any]]) -> list[Row]:
     names: list[str | None] | None = None
     found: list[Row] = []
     for number, cells in enumerate(table, 1):
-        if number > MOST_ROWS + _HEADING_WITHIN:
+        if len(found) > MOST_ROWS or number > MOST_LINES:
             raise unreadable(f"hơn {MOST_ROWS:,} dòng", f"it has more than {MOST_ROWS:,} rows")
         if names is None:
             names = _heading(cells)

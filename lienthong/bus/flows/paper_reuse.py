@@ -10,7 +10,7 @@ import hashlib
 
 import sqlalchemy as sa
 
-from lienthong.bus.flows import resident_lookup, resident_views
+from lienthong.bus.flows import lookup_book, resident_lookup, resident_views
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import clock, errors, paper_signatures, people, storage, tables
@@ -37,6 +37,7 @@ async def find(
         ),
         outcome=lambda papers: ("ok" if papers else "not_found", len(papers)),
     )
+    await lookup_book.offer(hub, allowed.question, [_digest(p.agency, f.path) for p in found for f in p.files])
     return resident_views.PapersAnswer.model_validate({**allowed.about(), "papers": tuple(found)})
 
 
@@ -55,8 +56,7 @@ async def fetch(
         lambda: _within(hub, wanted, allowed.errand()),
         outcome=lambda file: ("ok", 1),
     )
-    anchors = paper_signatures.Anchors.load(hub.settings.documents.trust_folder)
-    verdict = await paper_signatures.check(content, anchors=anchors, now=hub.now())
+    verdict = await paper_signatures.check(content, anchors=hub.anchors, now=hub.now())
     digest = hashlib.sha256(content).hexdigest()
     await _record(hub, wanted, allowed, content=content, digest=digest, verdict=verdict)
     return resident_views.PaperFile.model_validate(
@@ -78,9 +78,9 @@ async def fetch(
 
 
 async def _search(hub: Hub, wanted: resident_views.PaperFileRequest, *, key_id: str) -> str | None:
-    """Insist that a search of this key for this dossier came before; gives the digest of the owner's number."""
+    """Insist that a search of this key for this dossier found the file; gives the digest of the owner's number."""
     looked = tables.lookups
-    asked = sa.select(looked.c.subject).where(
+    asked = sa.select(looked.c.subject, looked.c.offered).where(
         looked.c.id == wanted.lookup_id,
         looked.c.key_id == key_id,
         looked.c.dossier_code == wanted.dossier_code,
@@ -89,7 +89,7 @@ async def _search(hub: Hub, wanted: resident_views.PaperFileRequest, *, key_id: 
     )
     async with hub.storage.reading() as conn:
         row = await storage.first(conn, asked)
-    if row is None:
+    if row is None or _digest(wanted.agency, wanted.path) not in (row["offered"] or ()):
         raise errors.NotGranted(
             "Search for the paper first (papers.find) for the same dossier; give the lookup_id of that answer.",
             detail_vi="Hãy tìm giấy tờ trước (papers.find) cho cùng hồ sơ, rồi gửi lookup_id của trả lời đó.",
@@ -97,6 +97,11 @@ async def _search(hub: Hub, wanted: resident_views.PaperFileRequest, *, key_id: 
         )
     found: str | None = row["subject"]
     return found
+
+
+def _digest(agency: str, path: str) -> str:
+    """Stand for a file that a search found; the path itself may name a person and is not kept."""
+    return hashlib.sha256(f"{agency}\n{path}".encode()).hexdigest()[:32]
 
 
 async def _within(hub: Hub, wanted: resident_views.PaperFileRequest, errand: people.Errand) -> bytes:

@@ -42,6 +42,8 @@ class Addresses:
 
     def trusts(self, text: str) -> bool:
         """Whether this is the address of one of our proxies."""
+        if not self._trusted:
+            return False
         try:
             address = ipaddress.ip_address(text)
         except ValueError:

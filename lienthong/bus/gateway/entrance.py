@@ -31,7 +31,9 @@ class Entrance:
             else replays.LocalReplays(hub.now(), skew_s=skew_s)
         )
         window = proof.Window(self._rules.signature_age_s, skew_s)
-        self._prover = proof.Prover(proof_register.Register(hub.storage), seen, window=window)
+        self._register = proof_register.Register(hub.storage)
+        self._prover = proof.Prover(self._register, seen, window=window)
+        self._required: dict[str, frozenset[str]] = {}
 
     async def identify(
         self, coming: visit.Visit, *, takes_both: bool = False
@@ -75,16 +77,16 @@ class Entrance:
         `signer` is the certificate with which the message itself is signed, already verified.
         """
         header = self._rules.certificate_header
-        request = proof.Presented(
-            coming.method,
-            proof.address(scope, public_url=self._rules.public_url),
-            scope["headers"],
-            body,
-            certificates.presented(scope, header=header, is_from_proxy=is_from_proxy),
-            token,
-            signer,
-        )
-        required = proof.required_for(self._rules.required, operation)
+        certificate = certificates.presented(scope, header=header, is_from_proxy=is_from_proxy)
+        required = self._required.get(operation)
+        if required is None:
+            required = self._required[operation] = proof.required_for(self._rules.required, operation)
+        nothing_said = token is None and certificate is None and signer is None and not required
+        # As most calls are: nothing is demanded, and nothing shown that could count.
+        if nothing_said and not (await self._register.of(caller.key_id)).required:
+            return proof.NOTHING
+        address = proof.address(scope, public_url=self._rules.public_url)
+        request = proof.Presented(coming.method, address, scope["headers"], body, certificate, token, signer)
         once = token is not None and proof.is_named(self._rules.tokens_once, operation)
         return await self._prover.check(request, caller, required, coming.at, token_once=once)
 

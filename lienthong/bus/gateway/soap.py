@@ -148,7 +148,6 @@ class _SoapRequest:
         self._envelope = envelope
         self._call = call
         self._raw = raw
-        self._print = b""
 
     async def identify(self) -> tuple[lookup.Known, tokens.Token | None]:
         self._security = soap_security.read(self._envelope)
@@ -175,7 +174,7 @@ class _SoapRequest:
 
     def fingerprint(self) -> bytes:
         # Not the envelope: its nonce and its signature are new each time.
-        return f"soap {self._envelope.version} ".encode() + self._print
+        return f"soap {self._envelope.version} ".encode() + self._print()
 
     def answer(self, result: BaseModel) -> answers.Answer:
         content = self._door.codec.write(self.operation.name, result)

@@ -21,6 +21,8 @@ _KINDS = {V11: b"text/xml; charset=utf-8", V12: b"application/soap+xml; charset=
 # The envelope, its header or body, and what WS-Security needs inside, over what a body may have in JSON.
 _OVER_JSON = 8
 _MOST_ATTRIBUTES = 10_000
+# Tags, each of which costs far more memory than it brings; the largest dossier has a sixth of this.
+_MOST_TAGS = 60_000
 _OURS = f"{{{soap_schema.NAMESPACE}}}"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
 SECURITY = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}Security"
@@ -85,6 +87,10 @@ async def read(receive: bodies.Receive, headers: Mapping[bytes, bytes], limits: 
 
 def parse(raw: bytes, limits: settings.Gateway) -> Envelope:
     """Take a message apart. Raises InvalidRequest; `fault` among its facts is SOAP's own name of what is wrong."""
+    if raw.count(b"<") > _MOST_TAGS:
+        raise refused(
+            "XML có quá nhiều phần tử.", "The XML has too many elements.", reason="xml:too_many_elements"
+        )
     try:
         root = xml_reading.parse(
             raw,

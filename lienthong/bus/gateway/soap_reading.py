@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import orjson
@@ -46,6 +46,7 @@ _OF_VALUES = frozenset(
 )
 _NAMED = re.compile(r"Element '(?:\{[^}]*\})?([^']{1,60})'")
 _Problems = dict[str, errors.FieldProblem]
+Print = Callable[[], bytes]
 
 
 class Reader:
@@ -58,8 +59,8 @@ class Reader:
         self._local = threading.local()
         self._schema()
 
-    def read(self, call: soap_types.Call, node: Node) -> tuple[operations.Asked, bytes]:
-        """Give what is asked, and bytes that are the same for the same request. Raises InvalidRequest."""
+    def read(self, call: soap_types.Call, node: Node) -> tuple[operations.Asked, Print]:
+        """Give what is asked, and the print that tells it from other requests. Raises InvalidRequest."""
         schema = self._schema()
         problems: _Problems = {}
         if schema.validate(node):
@@ -83,7 +84,7 @@ class Reader:
 
     def _asked(
         self, call: soap_types.Call, values: dict[str, Any], problems: _Problems, *, is_loose: bool = False
-    ) -> tuple[operations.Asked, bytes]:
+    ) -> tuple[operations.Asked, Print]:
         operation = call.operation
         parts: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}}
         for element in call.request.elements:
@@ -106,8 +107,8 @@ class Reader:
             record = _validated_json(operation.body, raw, problems)
         if problems:
             raise errors.InvalidRequest(problems=tuple(problems.values())[:_MOST_PROBLEMS])
-        print_ = orjson.dumps([operation.name, parts["path"], parts["query"]], default=str) + b"\n" + raw
-        return operations.Asked(path, query, record), print_
+        words = [operation.name, parts["path"], parts["query"]]
+        return operations.Asked(path, query, record), lambda: orjson.dumps(words, default=str) + b"\n" + raw
 
 
 class _Patient:

@@ -19,14 +19,14 @@ _MOST_ECHOED = 20
 def types() -> str:
     """Write the schemas of the headers, in our own words: names as the protocol has them, no more."""
     parts = "".join(f'<xs:element name="{name}" type="xs:string" minOccurs="0"/>' for name in _PARTS)
-    members = "".join(f'<xs:element name="{name}" type="iden:Member"/>' for name in ("client", "service"))
+    members = "".join(f'<xs:element name="{name}" type="iden:Party"/>' for name in ("client", "service"))
     words = "".join(
         f'<xs:element name="{name}" type="xs:string"/>' for name in ("userId", "id", "protocolVersion")
     )
     return (
         f'<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="{_IDENTIFIERS}" '
         'elementFormDefault="qualified"><xs:attribute name="objectType" type="xs:string"/>'
-        f'<xs:complexType name="Member"><xs:sequence>{parts}</xs:sequence>'
+        f'<xs:complexType name="Party"><xs:sequence>{parts}</xs:sequence>'
         f'<xs:attribute xmlns:iden="{_IDENTIFIERS}" ref="iden:objectType" use="required"/></xs:complexType>'
         f'</xs:schema><xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:iden="{_IDENTIFIERS}" '
         f'targetNamespace="{soap_envelope.XROAD}" elementFormDefault="qualified">'

@@ -50,6 +50,8 @@ def listed(
             asked = asked.where(_l.c.dossier_code == dossier)
         if refused:
             asked = asked.where(_l.c.outcome.like("Client.%"))
+        about = f"official={official or '-'} dossier={dossier or '-'} days={days}"
+        await lookup_book.read_by(hub, "lookups.read", about, actor=context.actor())
         async with hub.storage.reading() as conn:
             return await storage.every(conn, asked.order_by(_l.c.at.desc()).limit(limit))
 

@@ -100,8 +100,10 @@ def report(found: officials_import.Report, *, dry_run: bool) -> None:
         output.console.print(
             "CHƯA GHI GÌ; sửa các dòng trên rồi nhập lại, hoặc --good-rows để ghi các dòng đúng / NOTHING WRITTEN"
         )
-    else:
+    elif found.registered or found.changed:
         output.console.print("Đã ghi / written")
+    else:
+        output.console.print("Không có gì phải ghi / nothing to write")
 
 
 def _line(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
@@ -256,6 +257,10 @@ def form(
     """Ghi biểu mẫu trống, hoặc điền sẵn để đơn vị rà soát / write the form, empty or filled for a review."""
     if out.suffix.lower() not in (".xlsx", ".csv"):
         raise typer.BadParameter("tệp phải có đuôi .xlsx hoặc .csv / the file must end in .xlsx or .csv")
+    if out.exists():
+        raise typer.BadParameter(
+            "đã có tệp này; hãy đặt tên khác / the file is there already; choose another name"
+        )
     if filled and not reason.strip():
         raise typer.BadParameter("điền sẵn thì cần --reason / --filled needs --reason")
 
@@ -333,8 +338,9 @@ def _read(path: Path) -> bytes:
 
 def _write(path: Path, written: bytes) -> None:
     try:
-        path.touch(mode=0o600)
-        path.write_bytes(written)
+        # Not over another file: it may be the form that a unit has filled in.
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+            opened.write(written)
     except OSError as exc:
         raise _no_file(path, exc, "ghi", "written") from exc
 

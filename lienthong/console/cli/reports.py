@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lienthong.bus.flows import lookup_book
 from lienthong.bus.hub import Hub
 from lienthong.console import review_report
 from lienthong.console.cli import context, output
@@ -37,6 +38,7 @@ def review(
         begins, ends = _day(since), _day(until) + timedelta(days=1)
         if ends <= begins:
             raise errors.InvalidRequest("the last day is before the first", detail_vi="Ngày cuối trước ngày đầu.")
+        await lookup_book.read_by(hub, "report.review", f"{since} – {until}", actor=context.actor())
         found = await reviews.review(hub.storage, since=begins, until=ends)
         return found, hub.settings.agency.name, hub.now()
 

@@ -50,6 +50,7 @@ def upgrade() -> None:
     sa.Column('outcome', sa.String(length=60), server_default='asked', nullable=False),
     sa.Column('answered_at', tables.UtcTime(), nullable=True),
     sa.Column('rows', sa.Integer(), nullable=True),
+    sa.Column('offered', sa.JSON(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_lookups')),
     sa.UniqueConstraint('assertion', name=op.f('uq_lookups_assertion')),
     sa.UniqueConstraint('number', name=op.f('uq_lookups_number')),
