@@ -116,6 +116,8 @@ def _sample(kind: soap_types.Kind, name: str, depth: int) -> Any:
 
 PATTERNED = {
     r"^(\d{12}|\d{9})$": "001099000001",
+    r"^[0-9A-Za-z._-]{1,60}$": "LP-01.a",
+    r"^https?://[!-~]{1,480}$": "https://mot-cua.example.vn/da-nop",
     r"^\d{12}$": "001099000001",
     r"^\d{9}$": "001099001",
     r"^\d{10}(-?\d{3})?$": "0100000001",

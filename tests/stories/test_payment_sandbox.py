@@ -20,6 +20,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "dvcqg_payment": {"partner_code": "LGSPDEMO", "secret_key": "PP_TEST_SECRET_2026", "init_path": "/api"},
     "vnpost_hcc": {
         "customer_key": "demoCustomerKey", "secret_key": "demoCustomerSecret", "customer_code": "H56HCC01",
+        "place_numbers": "postal",
     },
 }  # fmt: skip
 REFERENCE = "H5614260115000101"
