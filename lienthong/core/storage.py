@@ -37,7 +37,7 @@ class Storage:
         if self.is_sqlite:
             _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
-            self._reader = _sqlite_engine(url, size=8)
+            self._reader = _sqlite_engine(url, size=4)
         else:
             self._writer = self._reader = create_async_engine(
                 _async_url(url),
@@ -172,8 +172,7 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         url if "+aiosqlite" in url else url.replace("sqlite:", "sqlite+aiosqlite:", 1),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
-        # None beyond these: one made for a moment is a thread, a file and five pragmas each time.
-        max_overflow=0,
+        max_overflow=0 if size == 1 else 4,
         pool_timeout=60,
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": BUSY_TIMEOUT_S},
