@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from lienthong.connectors import http, outcomes
-from lienthong.core import errors
+from lienthong.core import errors, money
 
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:[/?#][!-~]*)?")
 _LONGEST_ADDRESS = 4000
@@ -38,3 +39,16 @@ def web_address(value: Any, *, system: str) -> str:
     if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and _WEB_ADDRESS.fullmatch(value):
         return value
     raise outcomes.garbled("no address of a web page", system=system)
+
+
+def never_made(reference: str, *, now: datetime) -> money.PaymentOrder:
+    """Make a payment that was never asked for: whoever is asked about it answers partners only."""
+    return money.PaymentOrder(
+        reference=reference,
+        amount_vnd=1,
+        dossier_code="",
+        description=reference,
+        payer=money.Payer(name=""),
+        created_at=now,
+        expires_at=now + timedelta(minutes=15),
+    )

@@ -6,19 +6,17 @@ secret (§6.2). Without LGSP_TOKEN_PATH there is no platform in between.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import Field, SecretStr
 
-from lienthong.connectors import base, http
+from lienthong.connectors import base, bearer, http
 from lienthong.core import errors
 
-_EARLY = timedelta(seconds=60)
 _HOUR_S = 3600.0
 
 _Answer = TypeVar("_Answer")
@@ -68,10 +66,8 @@ class Way:
         clock: Callable[[], datetime],
     ) -> None:
         """Go over `client`; `names` are the envelope words of the connector's mapping file."""
-        self._client, self._settings, self._clock = client, settings, clock
-        self._lock = asyncio.Lock()
-        self._value = ""
-        self._until: datetime | None = None
+        self._client, self._settings = client, settings
+        self._token = bearer.Token(self._obtain, clock)
         self._own: dict[str, str] = {}
         if settings.lgsp_access_key:
             header = platform_header(settings, names, agency_code=agency_code)
@@ -91,15 +87,7 @@ class Way:
 
     async def token(self, *, refused: str = "") -> str:
         """Give a token that is in force and is not the one refused; however many ask, one is got."""
-        async with self._lock:
-            now = self._clock()
-            if not self._value or self._value == refused or self._until is None or now >= self._until:
-                self._value, self._until = "", None
-                value, life_s = await self._obtain()
-                life = timedelta(seconds=life_s)
-                # A life shorter than the reserve is used for half of it.
-                self._value, self._until = value, now + max(life - _EARLY, life / 2)
-            return self._value
+        return await self._token.current(refused=refused)
 
     def _headers(self, token: str) -> dict[str, str]:
         return {"authorization": f"Bearer {token}", **self._own}

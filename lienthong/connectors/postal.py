@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from lienthong.connectors import base, http, outcomes
+from lienthong.connectors import base, bearer, http, outcomes
 from lienthong.core import errors, money
 from lienthong.mappings import engine, post_places, transforms
 
 DUPLICATE_WORDS = ("đã tồn tại", "da ton tai", "already exist")
-_EARLY = timedelta(seconds=60)
+_DAY_S = 86_400.0
 _REFUSED = frozenset({401})
 
 
@@ -57,30 +56,18 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
-class Token:
-    """A token that concurrent calls share until a minute before it expires. Never logged, never shown."""
+def token(obtain: Callable[[], Awaitable[tuple[str, float]]], clock: Callable[[], datetime]) -> bearer.Token:
+    """Share a token as every bearer is shared; a carrier that says it lives longer than a day is not believed."""
 
-    def __init__(self, obtain: Callable[[], Awaitable[tuple[str, float]]], clock: Callable[[], datetime]) -> None:
-        """Take tokens from `obtain`, which gives one with its seconds of life."""
-        self._obtain, self._clock = obtain, clock
-        self._lock = asyncio.Lock()
-        self._value = ""
-        self._until: datetime | None = None
+    async def at_most_a_day() -> tuple[str, float]:
+        value, life_s = await obtain()
+        return value, min(life_s, _DAY_S)
 
-    async def current(self, *, refused: str = "") -> str:
-        """Give a token that is in force and is not the one refused; however many ask, one is got."""
-        async with self._lock:
-            now = self._clock()
-            if not self._value or self._until is None or now >= self._until or self._value == refused:
-                self._value, self._until = "", None
-                value, life_s = await self._obtain()
-                life = timedelta(seconds=min(life_s, 86_400.0))
-                self._value, self._until = value, now + max(life - _EARLY, life / 2)
-            return self._value
+    return bearer.Token(at_most_a_day, clock)
 
 
 async def with_token(
-    token: Token, send: Callable[[str], Awaitable[http.Reply]], *, system: str, operation: str
+    token: bearer.Token, send: Callable[[str], Awaitable[http.Reply]], *, system: str, operation: str
 ) -> http.Reply:
     """Send with a token; one that is refused is got anew once, and the call sent once more."""
     value = await token.current()

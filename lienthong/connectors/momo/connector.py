@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal, cast
 
 from pydantic import Field, SecretStr
 
-from lienthong.connectors import base, callbacks, http
+from lienthong.connectors import answers, base, callbacks, http
 from lienthong.connectors.momo import wire
 from lienthong.core import errors, money, records
 
@@ -199,18 +198,8 @@ class Connector:
         """Look at the settings, and ask about a payment that never was: MoMo answers only its partners."""
         needed = ("base_url", "partner_code", "access_key", "secret_key")
         found = [base.settings_check(self._settings, needed=needed)]
-        now = self._clock()
-        never = money.PaymentOrder(
-            reference=_PROBE,
-            amount_vnd=1,
-            dossier_code="",
-            description=_PROBE,
-            payer=money.Payer(name=""),
-            created_at=now,
-            expires_at=now + timedelta(minutes=15),
-        )
         try:
-            await self.query(never)
+            await self.query(answers.never_made(_PROBE, now=self._clock()))
         except errors.HubError as error:
             return [*found, base.failed_check("credentials", error)]
         vi, en = "MoMo chấp nhận tài khoản.", "MoMo accepts the account."

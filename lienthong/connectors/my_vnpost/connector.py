@@ -48,7 +48,7 @@ class Connector:
         self._settings = settings
         self._client = base.client(self.name, settings, around)
         self._places = postal.places_of(self.name, settings)
-        self._token = postal.Token(self._obtain_token, around.clock)
+        self._token = postal.token(self._obtain_token, around.clock)
 
     async def close(self) -> None:
         """Give back the connections."""

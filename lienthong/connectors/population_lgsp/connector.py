@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr
 
-from lienthong.connectors import base, http, population, soap, soap_reading
+from lienthong.connectors import base, bearer, http, population, soap, soap_reading
 from lienthong.connectors.population_lgsp import auth, wire
 from lienthong.core import errors, people, records
 
@@ -58,7 +58,7 @@ class Connector:
             partner_code=partner,
             for_code=settings.partner_code_cus or partner,
         )
-        self._token = auth.Token(self._obtain_token, around.clock)
+        self._token = bearer.Token(self._obtain_token, around.clock)
 
     async def close(self) -> None:
         """Give back the connections."""

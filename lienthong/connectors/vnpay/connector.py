@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Literal, cast
 
 from pydantic import SecretStr
 
-from lienthong.connectors import base, callbacks
+from lienthong.connectors import answers, base, callbacks
 from lienthong.connectors.vnpay import wire
 from lienthong.core import errors, money, records
 
@@ -160,18 +159,8 @@ class Connector:
         needed = ["tmn_code", "hash_secret"]
         needed += [] if self._settings.base_url else ["pay_url", "api_url"]
         found = [base.settings_check(self._settings, needed=tuple(needed))]
-        now = self._clock()
-        never = money.PaymentOrder(
-            reference=_PROBE,
-            amount_vnd=1,
-            dossier_code="",
-            description=_PROBE,
-            payer=money.Payer(name=""),
-            created_at=now,
-            expires_at=now + timedelta(minutes=15),
-        )
         try:
-            await self.query(never)
+            await self.query(answers.never_made(_PROBE, now=self._clock()))
         except errors.HubError as error:
             return [*found, base.failed_check("credentials", error)]
         vi, en = "VNPAY chấp nhận tài khoản.", "VNPAY accepts the account."
