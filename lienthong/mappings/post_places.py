@@ -1,12 +1,11 @@
 """Places as the post numbers them: its own numbers for ours, old and new divisions alike. No storage here.
 
-The table holds what the contract page shows of VNPost's own numbers, and the beginnings of postal codes; an
-operator's file adds to it and overrides it.
+The table holds the provinces whose numbers the contract page gives, and no others: districts and communes are in
+the operator's file, which also overrides the table.
 """
 
 from __future__ import annotations
 
-import bisect
 import csv
 import functools
 from collections.abc import Iterator, Mapping
@@ -34,30 +33,6 @@ class Place:
     province_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _District:
-    """An old district: its old province, its numbers, and the communes (old and new) that lie in it."""
-
-    code: str
-    province: str
-    numbers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    provinces: Mapping[str, Mapping[str, str]]
-    districts: Mapping[str, _District]
-    starts: tuple[str, ...]
-    runs: tuple[tuple[str, str], ...]
-
-    def district_of(self, commune: str) -> _District | None:
-        """Find the old district in which a commune lies, whether its code is of the old or the new list."""
-        at = bisect.bisect_right(self.starts, commune) - 1
-        if at < 0 or not commune.isdigit() or commune > self.runs[at][0]:
-            return None
-        return self.districts[self.runs[at][1]]
-
-
 class Places:
     """Turns addresses into a carrier's numbers. Raises UnmappedCode naming the place that has none."""
 
@@ -68,13 +43,9 @@ class Places:
 
     def of(self, address: money.PostalAddress, *, role: str, ward_needed: bool = False) -> Place:
         """Give the numbers of an address; `role` (sender, receiver) is for the error."""
-        district = self._district(address)
-        province = self._province(address, district, role=role)
+        province = self._province(address, role=role)
         number = self._own.get(("commune_district", address.commune_code), "")
-        if not number and district is not None:
-            number = self._own.get(("district", district.code), "") or district.numbers[self._numbering]
-        elif not number and address.old_district_code:
-            number = self._own.get(("district", address.old_district_code), "")
+        number = number or self._own.get(("district", address.old_district_code), "")
         if not number:
             self._missing(f"{role}.old_district_code", address.old_district_code or address.commune_code)
         ward = self._own.get(("commune", address.commune_code), "")
@@ -82,26 +53,15 @@ class Places:
             self._missing(f"{role}.commune_code", address.commune_code)
         return Place(province, number, ward, _name(address.province_code))
 
-    def _district(self, address: money.PostalAddress) -> _District | None:
-        """Give the old district that was named, or that the commune lies in; a contradiction is none at all."""
-        if address.old_district_code:
-            found = _table().districts.get(address.old_district_code)
-        else:
-            found = _table().district_of(address.commune_code)
-        if found is None:
-            return None
-        today = places.successor(found.province)
-        return found if today is not None and today.code == address.province_code else None
-
-    def _province(self, address: money.PostalAddress, district: _District | None, *, role: str) -> str:
+    def _province(self, address: money.PostalAddress, *, role: str) -> str:
         own = self._own.get(("province", address.province_code), "")
         if own:
             return own
-        old = address.old_province_code or (district.province if district else "") or _only_part(address)
+        old = address.old_province_code or _only_part(address)
         today = places.successor(old) if old else None
         if today is None or today.code != address.province_code:
             self._missing(f"{role}.province_code", address.province_code)
-        known = _table().provinces.get(old, {}).get(self._numbering, "")
+        known = _provinces().get(old, {}).get(self._numbering, "")
         return self._own.get(("old_province", old), "") or known or self._missing(f"{role}.old_province_code", old)
 
     def _missing(self, field: str, code: str) -> NoReturn:
@@ -127,24 +87,9 @@ def _name(code: str) -> str:
 
 
 @functools.cache
-def _table() -> _Table:
-    provinces: dict[str, Mapping[str, str]] = {}
-    districts: dict[str, _District] = {}
-    runs: list[tuple[str, str, str]] = []
+def _provinces() -> Mapping[str, Mapping[str, str]]:
     with (places.CODES / "vnpost_places.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            numbers = {"internal": row["internal"], "postal": row["postal"]}
-            if row["level"] == "old_province":
-                provinces[row["code"]] = numbers
-                continue
-            districts[row["code"]] = _District(row["code"], row["above"], numbers)
-            for run in row["communes"].split():
-                first, _, last = run.partition("-")
-                runs.append((first, last or first, row["code"]))
-    runs.sort()
-    return _Table(
-        provinces, districts, tuple(run[0] for run in runs), tuple((last, code) for _, last, code in runs)
-    )
+        return {row["old_province"]: row for row in csv.DictReader(file)}
 
 
 def _own_rows(path: Path, *, contract: str) -> Iterator[tuple[tuple[str, str], str]]:

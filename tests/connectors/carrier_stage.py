@@ -19,7 +19,12 @@ OFFICE = money.PostalAddress(
     name="Trung tâm HCC", phone="0237000000", address="28 Đại lộ Lê Lợi", province_code="38", commune_code="14758"
 )
 AN = money.PostalAddress(
-    name="Nguyễn Văn An", phone="0900000000", address="12 Lê Lợi", province_code="79", old_district_code="764"
+    name="Nguyễn Văn An",
+    phone="0900000000",
+    address="12 Lê Lợi",
+    province_code="79",
+    old_province_code="79",
+    old_district_code="764",
 )
 
 # Numbers that an operator would have from the carrier; ours holds only those of the contract page.

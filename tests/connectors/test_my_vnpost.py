@@ -105,7 +105,7 @@ async def test_an_order_carries_every_field_of_the_contract_page(stage: Stage) -
 async def test_a_ward_comes_from_the_operators_file_and_may_be_demanded(stage: Stage, tmp_path: Path) -> None:
     own = tmp_path / "places.csv"
     own.write_text(
-        "level,code,number\nold_province,79,70\ndistrict,764,7270\ncommune,26890,72710\ncommune,14758,44110\n",
+        "level,code,number\nold_province,79,70\ndistrict,764,7270\ncommune_district,14758,4410\ncommune,26890,72710\ncommune,14758,44110\n",
         encoding="utf-8",
     )
     receiver = AN.model_copy(update={"commune_code": "26890"})

@@ -234,7 +234,10 @@ async def test_a_place_without_a_number_is_named_and_nothing_is_sent(stage: Stag
 
 async def test_the_operators_file_gives_what_is_missing(stage: Stage, tmp_path: Path) -> None:
     own = tmp_path / "places.csv"
-    own.write_text("level,code,number\nprovince,15,33\ncommune_district,02647,3399\n", encoding="utf-8")
+    own.write_text(
+        "level,code,number\nprovince,15,33\ncommune_district,02647,3399\ncommune_district,14758,4410\n",
+        encoding="utf-8",
+    )
     merged = AN.model_copy(update={"province_code": "15", "commune_code": "02647", "old_district_code": ""})
     await stage.open(places_file=str(own)).book(order(receiver=merged))
     sent = stage.wire.sent[-1][1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "vnpost_hcc": {
         "customer_key": "demoCustomerKey", "secret_key": "demoCustomerSecret", "customer_code": "H56HCC01",
         "place_numbers": "postal",
+        "places_file": str(Path(__file__).with_name("vnpost_districts.csv")),
     },
 }  # fmt: skip
 REFERENCE = "H5614260115000101"
