@@ -73,7 +73,7 @@ async def prepare(home: Path) -> list[str]:
 
     async with hubs.opened(settings.Settings(home=home)) as hub:
         await migrations.upgrade(hub.storage)
-        hub.systems = {"dvcqg_adapter": _Catalogue()}  # type: ignore[dict-item]
+        hub.systems = {"dvcqg_adapter": _Catalogue()}  # type: ignore[dict-item]  # one role is enough here
         await procedure_sync.run(hub, source="dvcqg_adapter")
         now = hub.now()
         order = keys.Order(

@@ -357,7 +357,7 @@ def described(folder: Path) -> Any:
         word: str
 
     async def run(hub: Any, call: Any, asked: Any) -> BaseModel:
-        raise NotImplementedError
+        raise NotImplementedError  # described and read here, never run
 
     asked = operations.Operation("people.list", "POST", "/x", "x", "x", People, run, personal=True, body=Question)
     plan = soap_types.Plan([asked])

@@ -101,6 +101,7 @@ class Uses:
         while self._waiting:
             taken = {place: self._waiting.pop(place) for place in sorted(self._waiting)[:_BATCH]}
             try:
+                # The default binds this turn's value; the checker cannot infer a lambda that has one.
                 await self._store.write(lambda tx, taken=taken: self._write(tx, taken))  # type: ignore[misc]
             except BaseException:
                 self._give_back(taken)

@@ -14,7 +14,7 @@ from lienthong.core import errors
 try:  # ten times as quick, and read at every start of every process; not on every machine
     from yaml import CSafeLoader as _Loader
 except ImportError:
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # the same, in Python
 
 
 class Part(BaseModel):

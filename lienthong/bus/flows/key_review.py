@@ -77,6 +77,7 @@ async def review(hub: Hub) -> Report:
             continue
         report.seen += 1
         if _news(record, hub.settings.keys.remind_days, now):
+            # The default binds this turn's value; the checker cannot infer a lambda that has one.
             await hub.storage.write(lambda tx, name=record.id: _tell(hub, tx, name, report, now=now))  # type: ignore[misc]
     return report
 

@@ -184,6 +184,7 @@ def _must_be_harmless(raw: bytes) -> None:
                 raise _broken()
             for part in parts:
                 _must_be_plain_xml(_unpacked(parcel, part))
+    # NotImplementedError: a way of packing that the library does not know.
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError):
         raise _broken() from None
 

@@ -26,6 +26,7 @@ class Protocol(HttpToolsProtocol):
         """Begin a request, as the server's parser calls it."""
         super().on_message_begin()
         self._has_begun = True
+        # A name of our own in the scope: the server's type of it lists only its own.
         self.scope[CONNECTION] = self.transport  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
@@ -51,7 +52,7 @@ class Protocol(HttpToolsProtocol):
         elif cycle.response_complete:
             self.transport.close()  # the rest of what has its answer
         else:
-            cycle.scope[UNREADABLE] = True  # type: ignore[literal-required]
+            cycle.scope[UNREADABLE] = True  # type: ignore[literal-required]  # as above
             cycle.keep_alive, cycle.more_body = False, False
             cycle.message_event.set()
 
