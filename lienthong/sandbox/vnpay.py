@@ -78,7 +78,7 @@ class Vnpay:
         if request.path.endswith("/api/transaction"):
             body = request.json()
             said = body.get("vnp_Command") if isinstance(body, dict) else ""
-            return said if said in _SIGNED else "?"
+            return said if isinstance(said, str) and said in _SIGNED else "?"
         return "banks" if request.path.endswith("/get_bank_list") else "?"
 
     def handle(self, request: Request) -> Reply:

@@ -472,3 +472,9 @@ async def test_no_address_makes_the_pay_page_fail(shop, changes: dict[str, str])
     for query in (pay_query(**changes), pay_query() | changes | {"choice": "pay"}):
         assert (await open_page(shop, query)).status_code in (200, 302, 400)
     await delivered(shop)
+
+
+async def test_a_command_that_is_a_list_is_refused_and_not_looked_up(shop):
+    for odd in ([], {}, ["querydr"], None, 7):
+        answer = await shop.client.post("/vnpay/merchant_webapi/api/transaction", json={"vnp_Command": odd})
+        assert answer.status_code in (200, 400, 404)
