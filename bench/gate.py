@@ -143,7 +143,8 @@ def serve(home: Path, port: int, *, is_gated: bool) -> None:
 
     server.gateway = type("Gateway", (), {"create_app": staticmethod(with_ours)})  # type: ignore[assignment, attr-defined]
     logs, place = settings.Logs(level="error"), settings.Gateway(port=port)
-    server.run(settings.Settings(home=home, gateway=place, logs=logs))
+    desks = settings.Console(port=0)
+    server.run(settings.Settings(home=home, gateway=place, console=desks, logs=logs))
 
 
 def _table() -> Sequence[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from lienthong.api_keys import bounds, key_text, keys, limits, lookup, uses
+from lienthong.api_keys import bounds, key_text, keys, limits, lookup, responses, uses
 from lienthong.core import clock, errors
 
 _MOST_ADDRESSES = 256  # remembered for one key
@@ -67,7 +67,10 @@ class Gate:
         served = False
         try:
             self.allow(known, operation, address=address, now=now)
-            decision = await self.limiter.take(known.caller.key_id, known.limits, operation, now)
+            wanted = known.limits
+            if known.held_back:
+                wanted = responses.narrowed(wanted, known.held_back, caller=known.caller, now=now)
+            decision = await self.limiter.take(known.caller.key_id, wanted, operation, now)
             if not decision.allowed:
                 _over(known.caller, decision)
             if personal and decision.closes_personal:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lienthong.api_keys import bounds, changes, key_records, key_store, keys, limits
+from lienthong.api_keys import bounds, changes, key_records, key_store, keys, limits, responses
 from lienthong.core import crypto, storage
 
 REMEMBERED_S = changes.REMEMBERED_S
@@ -29,6 +29,7 @@ class Known:
     hours: tuple[bounds.Span, ...]
     read_at_s: float
     mark: changes.Mark
+    held_back: tuple[responses.Response, ...] = ()
     # What came of addresses held against the networks, and of the last minute held against the hours.
     inside: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
     within: list[tuple[int, bool]] = field(default_factory=lambda: [(-1, False)], repr=False, compare=False)
@@ -116,6 +117,7 @@ class Lookup:
                 self._unknown.popitem(last=False)
             return None
         record, generation = found
+        held_back = await responses.of_key(self._store, record.id)
         known = Known(
             record,
             generation,
@@ -125,6 +127,7 @@ class Lookup:
             bounds.spans(record.hours),
             asked_at_s,
             mark,
+            held_back,
         )
         self._known[digest] = known
         return known

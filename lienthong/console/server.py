@@ -1,4 +1,4 @@
-"""Runs the hub: one event loop with the gateway and, in the embedded size, the dispatcher beside it."""
+"""Runs the hub: one event loop with the gateway, the desks and, in the embedded size, the dispatcher beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import uvicorn
@@ -20,8 +20,9 @@ from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import book, figures, tls
+from lienthong.console.web import app as desks
 from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
-from lienthong.monitoring import housekeeping, seals, stamps
+from lienthong.monitoring import housekeeping, seals, stamps, watcher
 
 _log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
@@ -50,18 +51,67 @@ def run(
     uvloop.run(_run(chosen, gateway_only=gateway_only, ready=ready, now=now))
 
 
-async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | None, now: clock.Clock) -> None:
+def run_desks(chosen: settings.Settings, *, now: clock.Clock = clock.now) -> None:
+    """Run the desks alone, until SIGINT or SIGTERM. Raises Misconfigured as `run` does."""
+    logs.start(chosen.logs.level, chosen.logs.form)
+    uvloop.run(_run_desks(chosen, now=now))
+
+
+async def _run_desks(chosen: settings.Settings, *, now: clock.Clock) -> None:
+    stop = _stopped_by_signals()
+    async with hubs.opened(chosen, now=now) as hub:
+        await _prepare(hub)
+        async with _desks(hub):
+            await stop.wait()
+
+
+def _stopped_by_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@asynccontextmanager
+async def _desks(hub: hubs.Hub) -> AsyncIterator[None]:
+    """Serve the desks at their own address."""
+    place = hub.settings.console
+    server = _Server(
+        uvicorn.Config(
+            desks.create_app(hub),
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[_listening(place.host, place.port)]), name="desks")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | None, now: clock.Clock) -> None:
+    stop = _stopped_by_signals()
     async with hubs.opened(chosen, now=now) as hub:
         await _prepare(hub)
         # What was loaded to start stays for ever: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         try:
-            async with _record_kept(hub), _beside(hub, stop, gateway_only):
+            async with AsyncExitStack() as beside:
+                await beside.enter_async_context(_record_kept(hub))
+                await beside.enter_async_context(_beside(hub, stop, gateway_only))
+                if not gateway_only:
+                    await beside.enter_async_context(_desks(hub))
                 await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
         finally:
             gc.unfreeze()  # at the end everything is given back, as libraries in C expect
@@ -104,6 +154,7 @@ async def _record_kept(hub: hubs.Hub) -> AsyncIterator[None]:
             name="seals",
         ),
         asyncio.create_task(housekeeping.run(hub, closing), name="housekeeping"),
+        asyncio.create_task(watcher.run(hub, closing), name="watcher"),
     ]
     try:
         yield
@@ -150,7 +201,7 @@ async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | No
             timeout_graceful_shutdown=10,
         )
     )
-    serving = asyncio.create_task(server.serve(sockets=[_listening(place)]), name="gateway")
+    serving = asyncio.create_task(server.serve(sockets=[_listening(place.host, place.port)]), name="gateway")
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it by a flag only
         await asyncio.sleep(0.01)
     if ready is not None:
@@ -175,14 +226,14 @@ def _tls(place: settings.Gateway) -> dict[str, Any]:
     }
 
 
-def _listening(place: settings.Gateway) -> socket.socket:
-    """Open the gateway's door; raises Misconfigured where somebody else stands in it."""
+def _listening(host: str, port: int) -> socket.socket:
+    """Open a door; raises Misconfigured where somebody else stands in it."""
     try:
-        return socket.create_server((place.host, place.port), backlog=2048)
+        return socket.create_server((host, port), backlog=2048)
     except OSError as exc:
         raise errors.Misconfigured(
-            f"cannot listen on {place.host}:{place.port} ({exc.strerror}); is another hub running?",
-            detail_vi=f"Không mở được {place.host}:{place.port} ({exc.strerror}); có trục khác đang chạy không?",
+            f"cannot listen on {host}:{port} ({exc.strerror}); is another hub running?",
+            detail_vi=f"Không mở được {host}:{port} ({exc.strerror}); có trục khác đang chạy không?",
         ) from exc
 
 

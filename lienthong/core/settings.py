@@ -78,7 +78,23 @@ class Gateway(Section):
 class Console(Section):
     """The desks."""
 
+    host: str = "127.0.0.1"
     port: int = Field(8081, ge=0, le=65535)
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
+        description="how browsers write the desks' address; https makes cookies secure",
+    )
+    trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
+    idle_minutes: int = Field(15, ge=1, le=480, description="a session ends after so long without use")
+    longest_hours: int = Field(8, ge=1, le=24, description="a session ends after so long in any case")
+    totp_required: bool = Field(False, description="who has no second step can only set it up")
+    identity_provider: str = Field("", description="contract by which accounts may sign in too, e.g. dvcqg_sso")
+    tries_minutes: int = Field(15, ge=1, le=1440, description="failed sign-ins are counted over so long")
+    tries_per_account: int = Field(
+        5, ge=1, le=100, description="failed sign-ins with one name from one address, then it must wait"
+    )
+    tries_per_address: int = Field(30, ge=1, le=1000, description="failed sign-ins from one address")
 
 
 class Sandbox(Section):

@@ -74,6 +74,7 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
 
 # Settings that the environment gives as words between commas.
 _LISTS = (
+    ("console", "trusted_proxies"),
     ("dossiers", "targets"),
     ("gateway", "trusted_proxies"),
     ("keys", "remind_days"),

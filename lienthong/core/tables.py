@@ -746,3 +746,193 @@ payment_receipts = sa.Table(
     sa.Column("fetched_at", UtcTime, nullable=False),
     comment="Receipts and vouchers (biên lai, chứng từ) as the intermediary gave them; `record` is sealed",
 )
+
+
+# ---- the desks (console/web): who may sign in, who is signed in, and what was tried
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(60), nullable=False, unique=True),
+    sa.Column("full_name", sa.String(200), nullable=False),
+    sa.Column("roles", Json, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False, server_default="active"),
+    sa.Column("password_hash", sa.String(200)),
+    sa.Column("password_at", UtcTime),
+    sa.Column("must_change", sa.Boolean, nullable=False, default=False),
+    sa.Column("totp_secret", sa.LargeBinary),
+    sa.Column("totp_step", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("recovery", Json, nullable=False),
+    # Who this is at the identity provider: a keyed digest, as it may be a citizen's number.
+    sa.Column("outside", sa.String(64), unique=True),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("created_by", sa.String(100), nullable=False),
+    sa.Column("last_sign_in_at", UtcTime),
+    sa.Column("disabled_at", UtcTime),
+    sa.Column("disabled_by", sa.String(100)),
+    sa.Column("disabled_reason", sa.String(500)),
+    comment="Accounts of the desks (tài khoản bàn điều khiển): hash of the password, sealed secret of the second step",
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("method", sa.String(12), nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("last_at", UtcTime, nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False, index=True),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("agent", sa.String(300), nullable=False),
+    sa.Column("agent_digest", sa.String(64), nullable=False),
+    sa.Column("revoked_at", UtcTime),
+    sa.Column("revoked_by", sa.String(100)),
+    comment="Who is signed in at the desks, from where; of the cookie only a keyed digest",
+)
+
+sign_in_tries = sa.Table(
+    "sign_in_tries",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcTime, nullable=False, index=True),
+    sa.Column("name_digest", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    comment="Tries to sign in, for their limit; the typed name only as a digest: people type passwords there",
+)
+
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("place", sa.String(60), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("query", sa.String(1000), nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("account_id", "place", "name"),
+    comment="Lists as a person of the desks keeps them: filters, order, columns; never personal data",
+)
+
+
+# What detection found, and what was done about it (monitoring/).
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("rule", sa.String(40), nullable=False),
+    # What an alert is about, in one text: an open one for each rule and entity.
+    sa.Column("entity", sa.String(300), nullable=False),
+    sa.Column("key_id", sa.String(36), index=True),
+    sa.Column("official", sa.String(100), index=True),
+    sa.Column("address", sa.String(64)),
+    sa.Column("operation", sa.String(120)),
+    sa.Column("state", sa.String(14), nullable=False, server_default="open"),
+    sa.Column("is_test", sa.Boolean, nullable=False, default=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("found_at", UtcTime, nullable=False, index=True),
+    sa.Column("last_seen_at", UtcTime, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("seen", Json, nullable=False),
+    sa.Column("normal", Json, nullable=False),
+    sa.Column("sentence_vi", sa.String(1000), nullable=False),
+    sa.Column("sentence_en", sa.String(1000), nullable=False),
+    sa.Column("records", Json, nullable=False),
+    sa.Column("assignee", sa.String(100)),
+    sa.Column("acknowledged_at", UtcTime),
+    sa.Column("acknowledged_by", sa.String(100)),
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_by", sa.String(100)),
+    sa.Column("closed_as", sa.String(10)),
+    sa.Column("closed_reason", sa.String(500)),
+    sa.Column("grouped", sa.String(36), index=True),
+    sa.Index("ix_alerts_state_found_at", "state", "found_at"),
+    sa.Index("ix_alerts_rule_entity", "rule", "entity", "last_seen_at"),
+    comment="Alerts (cảnh báo): what was seen, what is normal, and what became of it; of persons only digests",
+)
+
+alert_notes = sa.Table(
+    "alert_notes",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("alert_id", sa.String(36), sa.ForeignKey("alerts.id"), nullable=False, index=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("by", sa.String(100), nullable=False),
+    sa.Column("text", sa.String(2000), nullable=False),
+    comment="What people wrote beside an alert",
+)
+
+alert_rules = sa.Table(
+    "alert_rules",
+    metadata,
+    sa.Column("rule", sa.String(40), primary_key=True),
+    sa.Column("mode", sa.String(6), nullable=False, server_default="on"),
+    sa.Column("least_score", sa.Float, nullable=False, server_default="0"),
+    # The automatic response, where a person switched it on: its kind, limit and minutes.
+    sa.Column("response", sa.String(10)),
+    sa.Column("response_limit", sa.String(40)),
+    sa.Column("response_minutes", sa.Integer),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Column("changed_by", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    comment="Rules as people changed them: on, tested or off, from which score, and what happens by itself",
+)
+
+alert_silences = sa.Table(
+    "alert_silences",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("rule", sa.String(40)),
+    sa.Column("entity", sa.String(300)),
+    sa.Column("until", UtcTime, nullable=False, index=True),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("made_by", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("ended_at", UtcTime),
+    comment="What opens no alert until an end date: a rule, an entity, or both",
+)
+
+baselines = sa.Table(
+    "baselines",
+    metadata,
+    sa.Column("entity", sa.String(300), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("learned_until", UtcTime, nullable=False),
+    sa.Column("body", Json, nullable=False),
+    comment="What is normal for each key, by hour of the week; of persons nothing",
+)
+
+detection_positions = sa.Table(
+    "detection_positions",
+    metadata,
+    sa.Column("node", sa.String(60), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    comment="Up to which record of each node detection has come",
+)
+
+responses = sa.Table(
+    "responses",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("key_id", sa.String(36), sa.ForeignKey("api_keys.id"), nullable=False, index=True),
+    sa.Column("alert_id", sa.String(36), sa.ForeignKey("alerts.id")),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("curb", sa.String(40)),
+    sa.Column("begun_at", UtcTime, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+    sa.Column("begun_by", sa.String(100), nullable=False),
+    sa.Column("is_automatic", sa.Boolean, nullable=False, default=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("undone_at", UtcTime),
+    sa.Column("undone_by", sa.String(100)),
+    sa.Column("undone_reason", sa.String(500)),
+    comment="What holds a key back: throttled, proof demanded, or suspended, until when and by whom",
+)

@@ -136,7 +136,7 @@ def test_the_compose_file_agrees_with_itself() -> None:
             assert port.startswith("127.0.0.1:"), f"{name} must not be open to everybody"
         roles = service.get("command", [])
         if roles[:2] == ["serve", "--role"]:
-            assert roles[2] in ("gateway", "worker", "beat")
+            assert roles[2] in ("gateway", "console", "worker", "beat")
 
 
 def commands_of(page: str) -> set[str]:

@@ -49,6 +49,7 @@ class Town:
             **{name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")},
             **trial.environment(self.sandbox_port, home),
             "LIENTHONG_GATEWAY__PORT": str(self.gateway_port),
+            "LIENTHONG_CONSOLE__PORT": str(services.free_port()),
             "LIENTHONG_SANDBOX__PORT": str(self.sandbox_port),
             "LIENTHONG_TIMETABLE__PROCEDURE_SYNC": "",
             **QUICK,

@@ -15,6 +15,7 @@ from lienthong.console.cli import context, running, upkeep
 
 # The name of each group, and its module where that is called otherwise.
 _GROUPS = {
+    "accounts": "accounts",
     "keys": "keys",
     "grants": "grants",
     "officials": "officials",
@@ -25,6 +26,8 @@ _GROUPS = {
     "journal": "journal",
     "report": "reports",
     "vietqr": "vietqr",
+    "detect": "detect",
+    "alerts": "alerts",
 }
 
 

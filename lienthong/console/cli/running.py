@@ -17,6 +17,7 @@ class Role(StrEnum):
     """A part of the full size that can run as a process of its own."""
 
     GATEWAY = "gateway"
+    CONSOLE = "console"
     WORKER = "worker"
     BEAT = "beat"
 
@@ -42,6 +43,9 @@ def serve(
 
         context.guarded(context.chosen)
         context.guarded(worker.run_worker if role is Role.WORKER else worker.run_beat)
+        return
+    if role is Role.CONSOLE:
+        context.guarded(lambda: server.run_desks(context.chosen()))
         return
     context.guarded(lambda: server.run(context.chosen(), gateway_only=role is Role.GATEWAY))
 

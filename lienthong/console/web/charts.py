@@ -1,0 +1,176 @@
+"""Charts as SVG made here: no script or style attribute, a title for readers, the figures as a table beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: a label, how much, and where a click leads. `begin` and `end` are what a brush gives back."""
+
+    label: str
+    value: float
+    href: str = ""
+    begin: str = ""
+    end: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Banded:
+    """One point of a line, with what is normal at that moment."""
+
+    label: str
+    value: float | None
+    low: float
+    high: float
+
+
+def sparkline(values: Sequence[float], *, title: str, width: int = 96, height: int = 20) -> Markup:
+    """Draw small bars in a row of a table, the last one marked; the title says what they are."""
+    top = max([*values, 1.0])
+    step = width / max(len(values), 1)
+    parts = []
+    for at, value in enumerate(values):
+        tall = 0.0 if value <= 0 else max(value / top * (height - 2), 1.5)
+        kind = "last" if at == len(values) - 1 else "bar"
+        parts.append(_rect(at * step, height - tall, max(step - 1, 1), tall, kind))
+    parts.append(f'<line class="axis" x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}"/>')
+    return _svg("spark", width, height, title, "".join(parts))
+
+
+def histogram(bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height: int = 96) -> Markup:
+    """Draw counts over time. Each bar is a link; with the desk's script a stretch is chosen by dragging."""
+    width, top = 960, max([bar.value for bar in bars] + [1.0])
+    step = width / max(len(bars), 1)
+    parts = [f'<line class="axis" x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}"/>']
+    for at, bar in enumerate(bars):
+        tall = 0.0 if bar.value <= 0 else max(bar.value / top * (height - 8), 2)
+        drawn = _rect(at * step + 0.5, height - tall, max(step - 1, 1), tall, f"bar {bar.state}".strip())
+        area = _rect(at * step, 0, step, height, "touch")
+        tip = f"<title>{escape(bar.label)}: {_figure(bar.value)}</title>"
+        facts = f'data-from="{escape(bar.begin)}" data-to="{escape(bar.end)}"'
+        inside = f"<g {facts}>{tip}{area}{drawn}</g>"
+        # Not a stop for the keyboard each: the table below holds the same links.
+        parts.append(f'<a href="{escape(bar.href)}" tabindex="-1">{inside}</a>' if bar.href else inside)
+    drawing = _svg("histogram", width, height, title, "".join(parts), extra="data-brush", stretch=True)
+    rows = [(_linked(bar.label, bar.href), _figure(bar.value)) for bar in bars]
+    return _with_table(drawing, title, heads, rows)
+
+
+def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str]) -> Markup:
+    """Draw a list of the largest: a name, a bar, a figure; the list is a table already."""
+    top = max([bar.value for bar in rows] + [1.0])
+    lines = []
+    for bar in rows:
+        drawn = _rect(0, 0, bar.value / top * 100, 8, "bar")
+        share = f'<svg class="share" width="100" height="8" aria-hidden="true">{drawn}</svg>'
+        lines.append(
+            f'<tr><th scope="row">{_linked(bar.label, bar.href)}</th><td>{share}</td>'
+            f'<td class="right">{_figure(bar.value)}</td></tr>'
+        )
+    name, figure = (escape(head) for head in heads)
+    head = f'<tr><th scope="col">{name}</th><td></td><th scope="col" class="right">{figure}</th></tr>'
+    return Markup(  # noqa: S704 - every value in it was escaped above
+        f'<table class="bars"><caption>{escape(title)}</caption><thead>{head}</thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def heat_map(
+    cells: Sequence[Sequence[float]], *, title: str, rows: Sequence[str], columns: Sequence[str]
+) -> Markup:
+    """Draw a table of shades: five steps of one colour, the figure of each in its title and in the table."""
+    top = max([value for line in cells for value in line] + [1.0])
+    size, left, above = 18, 60, 16
+    parts = []
+    for at, name in enumerate(columns):
+        parts.append(f'<text x="{left + at * size + size / 2}" y="11" class="tick middle">{escape(name)}</text>')
+    for down, (name, line) in enumerate(zip(rows, cells, strict=True)):
+        y = above + down * size
+        parts.append(f'<text x="{left - 6}" y="{y + 13}" class="tick end">{escape(name)}</text>')
+        for across, value in enumerate(line):
+            shade = 0 if value <= 0 else min(int(value / top * 4.999) + 1, 5)
+            tip = f"<title>{escape(name)}, {escape(columns[across])}: {_figure(value)}</title>"
+            rect = _rect(left + across * size, y, size - 1, size - 1, f"heat{shade}")
+            parts.append(f"<g>{tip}{rect}</g>")
+    drawing = _svg("heat", left + len(columns) * size, above + len(rows) * size, title, "".join(parts))
+    table = [(escape(name), *(_figure(value) for value in line)) for name, line in zip(rows, cells, strict=True)]
+    return _with_table(drawing, title, ("", *columns), table)
+
+
+def banded(points: Sequence[Banded], *, title: str, heads: tuple[str, str, str, str], height: int = 140) -> Markup:
+    """Draw what was seen as a line over a band of what is normal; points outside the band are marked."""
+    width = 640
+    seen = [point.value for point in points if point.value is not None]
+    top = max([*seen, *(point.high for point in points), 1.0]) * 1.05
+    step = width / max(len(points) - 1, 1)
+
+    def y(value: float) -> str:
+        return f"{height - value / top * (height - 4):.1f}"
+
+    highs = [f"{at * step:.1f},{y(point.high)}" for at, point in enumerate(points)]
+    lows = [f"{at * step:.1f},{y(point.low)}" for at, point in reversed(list(enumerate(points)))]
+    parts = [f'<polygon class="band" points="{" ".join([*highs, *lows])}"/>']
+    line = [f"{at * step:.1f},{y(point.value)}" for at, point in enumerate(points) if point.value is not None]
+    parts.append(f'<polyline class="line" points="{" ".join(line)}"/>')
+    for at, point in enumerate(points):
+        if point.value is not None and not point.low <= point.value <= point.high:
+            tip = f"<title>{escape(point.label)}: {_figure(point.value)}</title>"
+            parts.append(
+                f'<circle class="outside" cx="{at * step:.1f}" cy="{y(point.value)}" r="3.5">{tip}</circle>'
+            )
+    drawing = _svg("banded", width, height, title, "".join(parts), stretch=True)
+    rows = [
+        (
+            escape(point.label),
+            "–" if point.value is None else _figure(point.value),
+            _figure(point.low),
+            _figure(point.high),
+        )
+        for point in points
+    ]
+    return _with_table(drawing, title, heads, rows)
+
+
+# ------------------------------------------------------------------------------------------------------- pieces
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
+def _svg(
+    kind: str, width: int, height: int, title: str, inside: str, *, extra: str = "", stretch: bool = False
+) -> Markup:
+    size = f'viewBox="0 0 {width} {height}"' + (
+        ' preserveAspectRatio="none"' if stretch else f' width="{width}" height="{height}"'
+    )
+    return Markup(  # noqa: S704 - every value in it was escaped by who made it
+        f'<svg class="chart {kind}" {size} role="img" aria-label="{escape(title)}" {extra}>'
+        f"<title>{escape(title)}</title>{inside}</svg>"
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+
+
+def _linked(label: str, href: str) -> str:
+    return f'<a href="{escape(href)}">{escape(label)}</a>' if href else str(escape(label))
+
+
+def _with_table(drawing: Markup, title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Markup:
+    """Put the figures under the drawing, folded away: for readers of the page, the keyboard, and who doubts."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return Markup(  # noqa: S704 - every value in it was escaped by who made it
+        f'<figure class="drawn">{drawing}<details><summary>{escape(title)}</summary>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details></figure>"
+    )

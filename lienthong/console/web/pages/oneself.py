@@ -1,0 +1,125 @@
+"""One's own account: password, second step, sessions; and the lists that one keeps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from lienthong.api_keys import acts
+from lienthong.connectors import bank_qr
+from lienthong.console.accounts import passwords, register, second_step, sessions, views
+from lienthong.console.web.routing import Routes
+from lienthong.console.web.visit import Visit
+from lienthong.core import errors, storage, tables
+
+routes = Routes()
+_SEAL = "desk-second-step"
+
+
+@routes.page("own")
+async def show(visit: Visit) -> Response:
+    """Show one's account."""
+    idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
+    found = await sessions.listed(visit.hub.storage, visit.who.id, now=visit.now, idle=idle)
+    return visit.page("own.html", sessions=found, shortest=passwords.SHORTEST)
+
+
+@routes.act("own.password")
+async def change_password(visit: Visit) -> Response:
+    """Change one's password: the old one is asked for, other sessions end."""
+    old, new, again = (str(visit.form.get(name) or "") for name in ("old", "new", "again"))
+    if new != again:
+        problem = errors.FieldProblem("again", "Hai lần gõ mật khẩu mới khác nhau.", "The two new ones differ.")
+        raise errors.InvalidRequest(problems=(problem,))
+    await _must_know(visit, old)
+    act = acts.Act("accounts.password", visit.who.name, visit.now, "own password")
+    await register.set_password(visit.hub.storage, visit.who.id, new, by_owner=True, act=act)
+    await _end_others(visit)
+    return visit.go("own", said="own.password_changed")
+
+
+async def _must_know(visit: Visit, password: str) -> None:
+    """Insist that whoever sits there knows the password; a browser left open is not enough."""
+    asked = tables.accounts.select().where(tables.accounts.c.id == visit.who.id)
+    async with visit.hub.storage.reading() as conn:
+        row = await storage.first(conn, asked)
+    if not await passwords.is_right(password, row["password_hash"] if row else None):
+        problem = errors.FieldProblem("old", "Mật khẩu hiện tại không đúng.", "The present password is not right.")
+        raise errors.InvalidRequest(problems=(problem,))
+
+
+async def _end_others(visit: Visit) -> None:
+    await sessions.revoke(
+        visit.hub.storage,
+        visit.who.id,
+        by=visit.who.name,
+        now=visit.now,
+        but=visit.session.id if visit.session else None,
+    )
+
+
+@routes.page("own.second_step")
+async def second(visit: Visit) -> Response:
+    """Show a new secret as a QR code. It travels sealed in the form: nothing is stored before it is proved."""
+    begun = second_step.begin(visit.who.name, visit.hub.settings.agency.name)
+    return _second(visit, begun)
+
+
+def _second(visit: Visit, begun: second_step.Begun) -> Response:
+    picture = bank_qr.svg(begun.address, scale=4).decode()
+    held = visit.hub.vault.seal(begun.secret.encode(), purpose=f"{_SEAL}/{visit.who.id}").hex()
+    spaced = " ".join(begun.secret[at : at + 4] for at in range(0, len(begun.secret), 4))
+    return visit.page("second_step.html", picture=picture[picture.index("<svg") :], secret=spaced, held=held)
+
+
+@routes.act("own.second_step.set")
+async def set_second(visit: Visit) -> Response:
+    """Put the second step in force; recovery codes are shown here, once."""
+    try:
+        held = bytes.fromhex(visit.text("held"))
+        secret = visit.hub.vault.open(held, purpose=f"{_SEAL}/{visit.who.id}").decode()
+    except (ValueError, errors.StorageUnavailable) as exc:
+        raise errors.InvalidRequest(
+            "the secret is not of this page; begin again", detail_vi="Biểu mẫu đã cũ; hãy làm lại từ đầu."
+        ) from exc
+    if visit.who.has_password:
+        await _must_know(visit, str(visit.form.get("password") or ""))
+    act = acts.Act("accounts.second_step", visit.who.name, visit.now, "own second step")
+    codes = await second_step.set_up(
+        visit.hub.storage, visit.hub.vault, visit.who.id, secret=secret, code=visit.text("code"), act=act
+    )
+    await _end_others(visit)
+    return visit.page("recovery.html", codes=codes)
+
+
+@routes.act("own.sessions.end")
+async def end_sessions(visit: Visit) -> Response:
+    """End one of one's sessions, or all the others."""
+    wanted = visit.text("session")
+    if wanted:
+        await sessions.revoke(visit.hub.storage, visit.who.id, by=visit.who.name, now=visit.now, only=wanted)
+    else:
+        await _end_others(visit)
+    return visit.go("own", said="own.sessions_ended")
+
+
+@routes.act("views.save")
+async def save_view(visit: Visit) -> Response:
+    """Keep the list as it is under a name."""
+    await views.save(
+        visit.hub.storage,
+        visit.who.id,
+        place=visit.text("place"),
+        name=visit.text("name"),
+        query=visit.text("query"),
+        now=visit.now,
+    )
+    return visit.go("overview", to=visit.text("to"), said="frame.view_saved")
+
+
+@routes.act("views.drop")
+async def drop_view(visit: Visit) -> Response:
+    """Forget a kept list."""
+    await views.drop(visit.hub.storage, visit.who.id, visit.text("view"))
+    return visit.go("overview", to=visit.text("to"), said="frame.view_dropped")

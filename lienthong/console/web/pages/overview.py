@@ -1,0 +1,68 @@
+"""The first page: each system, what needs a person now, and today's flow against the same weekday."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.responses import Response
+
+from lienthong.console.web import charts, standing
+from lienthong.console.web.listing import Column, Listing
+from lienthong.console.web.routing import Routes
+from lienthong.console.web.visit import Visit
+
+routes = Routes()
+_COLUMNS = (
+    Column("name", "overview.system", link="href"),
+    Column("state", "overview.state", "chip", sorts=True),
+    Column("last_success_at", "overview.last_success", "ago", sorts=True),
+    Column("waiting", "overview.waiting", "number", link="waiting_href", sorts=True),
+    Column("oldest", "overview.oldest", "span", sorts=True),
+    Column("dead", "overview.stuck", "number", link="dead_href", sorts=True),
+    Column("refused", "overview.refused", "number", sorts=True),
+    Column("hours", "overview.hours", "chart"),
+    Column("reason", "overview.reason"),
+)
+
+
+@routes.page("overview")
+async def show(visit: Visit) -> Response:
+    """Show how everything stands."""
+    systems, matters, today, before = await asyncio.gather(
+        standing.systems(visit.hub),
+        standing.matters(visit.hub),
+        standing.flow(visit.hub),
+        standing.flow(visit.hub, days_ago=7),
+    )
+    rows = [_row(visit, it) for it in systems]
+    listing = Listing("systems", _COLUMNS, rows, visit.path, visit.query, total=len(rows)).sorted()
+    lines = [(it, _sentence(visit, it), visit.link(it.place, it.query or None)) for it in matters]
+    return visit.listed(listing, "overview.html", matters=lines, today=today, before=before)
+
+
+def _sentence(visit: Visit, it: standing.Matter) -> str:
+    named = {
+        name: visit.words.of("systems", str(value)) if name in ("system", "source") else value
+        for name, value in it.facts.items()
+    }
+    return visit.words(it.word, **named)
+
+
+def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
+    total = sum(it.hours)
+    title = visit.words("overview.calls", system=visit.words.of("systems", it.name), count=total)
+    return {
+        "name": visit.words.of("systems", it.name),
+        "state": it.state,
+        "last_success_at": it.last_success_at,
+        "waiting": it.waiting if it.is_target else None,
+        "oldest": (visit.now - it.oldest_at).total_seconds() if it.oldest_at else None,
+        "dead": it.dead if it.is_target else None,
+        "refused": it.refused,
+        "hours": charts.sparkline(it.hours, title=title),
+        "reason": it.reason,
+        "href": visit.link("systems.one", None, name=it.name),
+        "waiting_href": visit.link("messages", {"state": "pending", "target": it.name}),
+        "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
+    }

@@ -1,0 +1,150 @@
+// The desks' own script. Every page works without it; with it rows open beside the list, pages renew themselves,
+// forms stay where they are when something is wrong, and a stretch of time is chosen by dragging.
+(() => {
+  "use strict";
+  const panel = () => document.getElementById("panel");
+  const told = (text) => { const place = document.getElementById("told"); if (place) place.textContent = text; };
+  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
+  let opener = null;
+
+  // ---- side panel -------------------------------------------------------------------------------------------------
+  function fill(place, html) {
+    const close = document.createElement("button");
+    close.type = "button"; close.className = "close"; close.textContent = place.dataset.close;
+    close.addEventListener("click", shut);
+    place.replaceChildren(close, ...parsed(html).body.childNodes);
+    place.hidden = false;
+    const title = place.querySelector("h1");
+    if (title) place.setAttribute("aria-label", title.textContent);
+    place.focus();
+  }
+  function shut() {
+    const place = panel();
+    if (!place || place.hidden) return;
+    place.hidden = true; place.replaceChildren();
+    if (opener && opener.isConnected) opener.focus();
+  }
+  async function beside(address, options) {
+    const place = panel();
+    if (!place) { location.assign(address); return; }
+    try {
+      const answer = await fetch(address, { headers: { "X-Desk-Part": "panel" }, credentials: "same-origin", ...options });
+      if (answer.status === 401) { location.reload(); return; }
+      fill(place, await answer.text());
+    } catch { if (!options) location.assign(address); else told(document.getElementById("told").dataset.stale); }
+  }
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-panel]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault(); opener = link; beside(link.href);
+  });
+
+  // ---- forms ------------------------------------------------------------------------------------------------------
+  document.addEventListener("change", (event) => {
+    const form = event.target.matches("[data-submit]") && event.target.form;
+    if (form) form.requestSubmit();
+  });
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (form.method !== "post" || !(form.hasAttribute("data-panel") || form.closest(".confirm"))) return;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form));
+    if (form.hasAttribute("data-panel")) {
+      const folded = form.closest("details");
+      opener = folded && folded.querySelector("summary");
+      if (folded) folded.open = false;
+      form.reset();
+      beside(form.action, { method: "POST", body, headers: { "X-Desk-Part": "panel" } });
+      return;
+    }
+    // What was typed stays where it is when something is wrong; when all is well we go where the desk says.
+    const button = form.querySelector("button:not([type=button])");
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, credentials: "same-origin", headers: { "X-Desk-Form": "1" } });
+      if (answer.ok) { location.assign(answer.headers.get("X-Desk-Go") || answer.url); return; }
+      const why = parsed(await answer.text()).querySelector(".problems");
+      let place = form.querySelector(".failed");
+      if (!place) { place = document.createElement("div"); place.className = "failed"; place.setAttribute("role", "alert"); form.prepend(place); }
+      place.replaceChildren(...(why ? why.childNodes : [document.createTextNode(String(answer.status))]));
+    } catch { form.submit(); } finally { button.disabled = false; }
+  });
+
+  // ---- parts that renew themselves --------------------------------------------------------------------------------
+  async function renew(part) {
+    if (document.hidden || part.querySelector("details[open]") || part.contains(document.activeElement)) return;
+    try {
+      const answer = await fetch(part.dataset.load, { headers: { "X-Desk-Refresh": "1" }, credentials: "same-origin" });
+      if (answer.status === 401) { location.reload(); return; }
+      const fresh = answer.ok && parsed(await answer.text()).getElementById(part.id);
+      if (!fresh) throw new Error();
+      part.replaceChildren(...fresh.childNodes);
+      part.classList.remove("stale");
+    } catch {
+      if (!part.classList.contains("stale")) told(document.getElementById("told").dataset.stale);
+      part.classList.add("stale");
+    }
+  }
+  for (const part of document.querySelectorAll("[data-load]")) {
+    const every = Number(part.dataset.every);
+    if (every) setInterval(renew, every * 1000, part); else renew(part);
+  }
+
+  // ---- keyboard ---------------------------------------------------------------------------------------------------
+  const rows = () => [...document.querySelectorAll("table[data-keys] tbody tr")];
+  function move(step) {
+    const all = rows(); if (!all.length) return;
+    const at = all.findIndex((row) => row.classList.contains("at"));
+    all.forEach((row) => row.classList.remove("at"));
+    const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + step, 0), all.length - 1)];
+    next.classList.add("at"); next.scrollIntoView({ block: "nearest" });
+    const link = next.querySelector("a");
+    if (link) link.focus({ preventScroll: true }); else { next.tabIndex = -1; next.focus({ preventScroll: true }); }
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open], details.confirm[open]").forEach((it) => { it.open = false; it.querySelector("summary").focus(); });
+      shut(); return;
+    }
+    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") { const field = document.getElementById("q"); if (field) { event.preventDefault(); field.focus(); } }
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+  });
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll("details.menu[open], details.confirm[open]")) if (!open.contains(event.target)) open.open = false;
+  });
+
+  // ---- brush ------------------------------------------------------------------------------------------------------
+  for (const chart of document.querySelectorAll("svg[data-brush]")) {
+    const bars = [...chart.querySelectorAll("g[data-from]")];
+    if (!bars.length) continue;
+    let from = null, mark = null;
+    const at = (event) => {
+      const box = chart.getBoundingClientRect();
+      return Math.min(Math.max(Math.floor((event.clientX - box.left) / box.width * bars.length), 0), bars.length - 1);
+    };
+    chart.addEventListener("pointerdown", (event) => { if (!event.button) from = at(event); });
+    chart.addEventListener("dragstart", (event) => event.preventDefault());
+    chart.addEventListener("pointermove", (event) => {
+      if (from === null || at(event) === from) return;
+      if (!mark) {
+        mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        mark.setAttribute("class", "brush"); mark.setAttribute("y", "0"); mark.setAttribute("height", "100%"); chart.append(mark);
+      }
+      const width = chart.viewBox.baseVal.width / bars.length, low = Math.min(from, at(event)), high = Math.max(from, at(event));
+      mark.setAttribute("x", String(low * width)); mark.setAttribute("width", String((high - low + 1) * width));
+    });
+    addEventListener("pointerup", (event) => {
+      if (from === null) return;
+      const low = Math.min(from, at(event)), high = Math.max(from, at(event)), dragged = mark !== null;
+      from = null; if (mark) mark.remove(); mark = null;
+      if (!dragged) return;
+      const there = new URL(location.href);
+      there.searchParams.delete("range"); there.searchParams.delete("after");
+      there.searchParams.set("from", bars[low].dataset.from); there.searchParams.set("to", bars[high].dataset.to);
+      location.assign(there);
+    });
+    chart.addEventListener("click", (event) => { if (mark) event.preventDefault(); });
+  }
+})();

@@ -1,0 +1,416 @@
+"""Detection itself: records in, findings out. Knows no clock, file or database; time is what the records say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lienthong.monitoring import (
+    baselines,
+    calls,
+    days_end,
+    watched_keys,
+    watched_officials,
+    watched_people,
+    windows,
+)
+from lienthong.monitoring.detectors import findings, people, places, probing, volume
+
+Sink = Callable[[findings.Finding, bool], None]
+_STILL_MINUTES = 5
+_GAP_HOURS = 48
+_MOST_STREAMS = 300
+
+
+class Detection:
+    """Watches a stream of calls. `sink` gets every finding, and whether it opens an episode.
+
+    A second finding of a rule about the same one, less than the rule's `quiet_s` after the last, belongs to the
+    episode; the sink hears of it at most once in a minute.
+    """
+
+    def __init__(self, sink: Sink, *, days: baselines.Days | None = None) -> None:
+        self.sink = sink
+        self.days = days or baselines.Days()
+        self.keys: dict[str, watched_keys.WatchedKey] = {}
+        self.officials: dict[str, watched_officials.WatchedOfficial] = {}
+        self.operations: dict[str, windows.Window] = {}
+        self.addresses: dict[str, windows.Window] = {}
+        self.people = watched_people.People()
+        self.hub = watched_keys.WatchedKey("")
+        self.late = self.repeated = self.records = 0
+        self._repeats = windows.Repeats()
+        self._episodes: dict[tuple[str, str | None, str | None, str | None], float] = {}
+        self._newest = 0.0
+        self._minute = self._hour = -1
+        self._closed_hour = -1
+        self._off = False
+        self._nights_wanted = 8
+        self._peers: dict[str, dict[str, float]] = {}
+        self._users: dict[str, int] = {}
+        self._hub_days: dict[int, int] = {}
+        self._next_look = 0
+        self._hub_bounds_hour = -1
+
+    def feed(self, call: calls.Call) -> None:
+        """Take one record."""
+        at = call.at
+        if call.number and self._repeats.is_repeat(call.node, call.number):
+            self.repeated += 1
+            return
+        minute = int(at) // 60
+        if at > self._newest:
+            if minute > self._minute:
+                self._advance(minute, at)
+            self._newest = at
+        elif at < self._newest - windows.LATENESS_S:
+            self.late += 1
+            return
+        self.records += 1
+        self.hub.after.count(minute)
+        operation = call.operation
+        if operation is not None:
+            window = self.operations.get(operation)
+            if window is None:
+                window = self.operations[operation] = windows.Window()
+            window.add(minute, call)
+        if call.address is not None:
+            self._address(call, minute)
+        key = None if call.key is None else self._key(call, minute)
+        if call.official is not None:
+            self._official(call, minute, key)
+        if call.dossier is not None and watched_people.is_write(operation) and call.result != calls.REFUSED:
+            for finding in self.people.written(call, (minute + 420) // 1440, self.officials):
+                self._report(finding)
+
+    def _key(self, call: calls.Call, minute: int) -> watched_keys.WatchedKey:
+        name, at = call.key or "", call.at
+        key = self.keys.get(name)
+        if key is None:
+            key = self.keys[name] = watched_keys.WatchedKey(name)
+        known = key.bounds
+        if not known.calls:
+            known.first_at = at
+        elif at - known.last_at >= places.DORMANT_S:
+            self._report(places.dormant(key.who, at, last_at=known.last_at))
+        known.calls += 1
+        if at > known.last_at:
+            known.last_at = at
+        if minute > key.minute:
+            hour = (minute + 420) // 60
+            if hour != key.hour:
+                key.hours_bounds(self.days, hour, self._peers.get(key.kind))
+            key.new_minute(minute)
+        pane = key.after.add(minute, call)
+        if pane.count >= key.trip and self._report(key.too_many(at, hub=self._busier(key))):
+            key.trip = watched_keys.NEVER
+        if pane.bytes_out >= key.trip_bytes and self._report(key.too_much(at, hub=self._busier(key))):
+            key.trip_bytes = watched_keys.NEVER
+        if call.result:
+            self._report(key.not_ok(call, minute))
+        if call.address is not None and call.address != key.at_once.last:
+            self._moved(key, call)
+        if call.operation is not None:
+            self._used(key, call, at)
+        for group in call.groups:
+            if group not in known.groups:
+                self._first(key, known.groups, group, at, kind="field_group")
+        if call.subject is not None:
+            self._asked(key, call, minute)
+        if self._off and key.normal["requests"].days >= self._nights_wanted:
+            self._off_hours(key, minute, at)
+        return key
+
+    def _used(self, key: watched_keys.WatchedKey, call: calls.Call, at: float) -> None:
+        operation = call.operation or ""
+        if operation not in key.bounds.operations:
+            self._first(key, key.bounds.operations, operation, at, kind="operation")
+        if at < key.bounds.last_at:
+            return
+        # Many work beside each other: the order of one official's calls, or those of one dossier, means something.
+        stream = call.official or call.dossier or ""
+        before = key.last_operations.get(stream)
+        if before is None and len(key.last_operations) >= _MOST_STREAMS:
+            del key.last_operations[next(iter(key.last_operations))]
+        # Software repeats what failed: that says nothing of what it was about to do.
+        key.last_operations[stream] = operation if call.result != calls.FAILED else ""
+        if before and call.result != calls.FAILED:
+            finding = key.step(before, operation, at)
+            if finding is not None:
+                self._report(finding)
+
+    def _first(
+        self, key: watched_keys.WatchedKey, known: dict[str, float], name: str, at: float, *, kind: str
+    ) -> None:
+        newly = places.fresh([*known.values()], key.bounds.first_at, at)
+        learned = bool(known) and places.has_learned(key.bounds.first_at, at, key.bounds.calls)
+        peers = self._users.get(name, 0)
+        self._users[name] = peers + 1
+        if learned:
+            self._report(
+                places.new_use(key.who, at, name=name, kind=kind, known=len(known), newly=newly, peers=peers)
+            )
+        known[name] = at
+
+    def _moved(self, key: watched_keys.WatchedKey, call: calls.Call) -> None:
+        address, at, known = call.address or "", call.at, key.bounds
+        network = calls.network_of(address)
+        learned = places.has_learned(known.first_at, at, known.calls)
+        if network not in known.networks:
+            newly = places.fresh([*known.networks.values()], known.first_at, at)
+            if learned and known.networks:
+                self._report(
+                    places.new_network(key.who, at, network=network, known=len(known.networks), newly=newly)
+                )
+            known.networks[network] = at
+        seen, returns = key.at_once.move(address, at)
+        if seen > 1:
+            self._report(
+                places.at_once(
+                    key.who,
+                    at,
+                    places=seen,
+                    usual=key.at_once.top,
+                    returns=returns,
+                    learned=learned,
+                    is_official=False,
+                    stranger=at - known.networks[network] < findings.DAY_S,
+                )
+            )
+
+    def _asked(self, key: watched_keys.WatchedKey, call: calls.Call, minute: int) -> None:
+        hour = (minute + 420) // 60
+        subjects = key.subjects.get(hour)
+        if subjects is None:
+            subjects = key.subjects[hour] = windows.Distinct()
+        subjects.add(call.subject or "")
+        key.day_subjects.add(call.subject or "")
+        unknown, caseless = call.result == calls.UNKNOWN, call.dossier is None
+        asked = key.ask(minute, unknown=unknown, caseless=caseless, unheard=False)
+        shares = key.bounds.asked
+        if unknown or caseless:
+            named = shares.get("questions", 0.0)
+            usual = people.Usual(
+                (shares.get("unknown", 0.0) + 1.0) / (named + 30.0),
+                (shares.get("caseless", 0.0) + 1.0) / (named + 100.0) if named >= 100 else None,
+                None,
+            )
+            self._report(people.hit_rate(key.who, call.at, asked, usual))
+        count, bound = len(subjects), key.hour_bounds["subjects"]
+        if count > bound and count > bound * self._busier(key):
+            normal = key.normal["subjects"].median
+            self._report(
+                people.many_subjects(key.who, call.at, seen=count, bound=bound, normal=normal, minutes=60)
+            )
+
+    def _off_hours(self, key: watched_keys.WatchedKey, minute: int, at: float) -> None:
+        seen = key.after.requests(minute, 60)
+        if seen < max(15.0, key.normal["requests"].top):
+            return
+        now = (minute + 420) // 60
+        if key.quiet[0] != now:
+            near = [
+                (hour // 24, requests)
+                for hour, requests in key.bounds.quiet_hours
+                if hour > now - 24 * 35 and abs((hour - now + 12) % 24 - 12) <= 2 and hour // 24 != now // 24
+            ]
+            nights = {day for day, requests in near if requests}
+            key.quiet = now, max((requests for _, requests in near), default=0), len(nights)
+        _, usual, count = key.quiet
+        if seen < 3 * usual + 4:
+            return
+        active = len(key.bounds.days)
+        finding = places.off_hours(key.who, at, seen=seen, usual=usual, active=active, nights=count)
+        self._report(finding)
+
+    def _official(self, call: calls.Call, minute: int, key: watched_keys.WatchedKey | None) -> None:
+        name = call.official or ""
+        official = self.officials.get(name)
+        if official is None:
+            official = self.officials[name] = watched_officials.WatchedOfficial(name, call.key, call.at)
+        if key is not None:
+            official.key = key.name
+        hour = (minute + 420) // 60
+        off = self._off
+        if key is not None:
+            usual = key.normal["requests"]
+            off = off and usual.top < 3 and usual.days >= self._nights_wanted
+        official.feed(call, minute, hour, off=off, report=self._report)
+        if call.subject is not None:
+            for finding in self.people.asked(call, hour // 24, official):
+                self._report(finding)
+
+    def _address(self, call: calls.Call, minute: int) -> None:
+        address = call.address or ""
+        window = self.addresses.get(address)
+        if window is None:
+            window = self.addresses[address] = windows.Window()
+        pane = window.add(minute, call)
+        result = call.result
+        if not result or result > calls.REFUSED:
+            return
+        who = findings.Who(address=address)
+        if call.callback:
+            ended = window.ended(minute, 60)
+            seen = ended[calls.REFUSED] + ended[calls.WRONG]
+            self._report(probing.forged(who, call.at, seen=seen, good=ended[calls.OK]))
+        elif call.key is None and pane.results[result] >= 2:
+            ended = window.ended(minute, 5)
+            finding = probing.refused(
+                who, call.at, seen=ended[calls.REFUSED] + ended[calls.WRONG], requests=sum(ended), share=0.05
+            )
+            self._report(finding)
+
+    def learn_official(self, call: calls.Call) -> None:
+        """Take a call of long ago, for what it says of its official and whom they asked about; finds nothing."""
+        minute = int(call.at) // 60
+        sink, self.sink = self.sink, _unheard
+        try:
+            self._official(call, minute, None)
+        finally:
+            self.sink = sink
+
+    def learn_closed(self, alert: Mapping[str, Any]) -> None:
+        """Learn from a closed alert."""
+        key = self.keys.get(alert["key_id"] or "")
+        if key is not None:
+            key.learn_closed(alert)
+
+    def _advance(self, minute: int, at: float) -> None:
+        """Go on to a later minute: close the hours and days that nothing can come to any more."""
+        hour = (minute + 420) // 60
+        if self._minute < 0:
+            self._closed_hour = hour - 1
+        settled = (minute - windows.LATENESS_S // 60 + 420) // 60 - 1
+        if settled > self._closed_hour:
+            if settled - self._closed_hour > _GAP_HOURS:
+                # Nothing was heard for days: that is a gap of the record, not a quiet time to be learned.
+                self._close_hour(self._closed_hour + 1, at)
+                self._closed_hour = settled
+            while self._closed_hour < settled:
+                self._closed_hour += 1
+                self._close_hour(self._closed_hour, at)
+        if hour != self._hour:
+            self._hour = hour
+            self._off = not self.days.is_office_hour(hour // 24, hour % 24)
+            self._nights_wanted = 8 if self.days.of(hour // 24)[0] == baselines.WORKED else 4
+            self.hub.hours_bounds(self.days, hour, None)
+        gap = minute - self._minute
+        self._minute = minute
+        if minute >= self._next_look:
+            self._next_look = minute + _STILL_MINUTES
+            if gap <= 2 * _STILL_MINUTES:
+                self._look_for_silence(minute, at)
+
+    def _busier(self, key: watched_keys.WatchedKey) -> float:
+        """Say by how much the rest of the hub is busier than usual at this hour; 1 where it is not."""
+        hub = self.hub.normal.get("requests")
+        if hub is None or hub.days < 3:
+            return 1.0
+        usual = hub.median - key.normal["requests"].median
+        others = self.hub.after.requests(self._minute, 60) - key.after.requests(self._minute, 60)
+        least = baselines.MONTH_END_FACTOR if self.days.of(self._hour // 24)[2] else 1.0
+        return max(least, min(5.0, others / usual)) if usual >= 200 else least
+
+    def _look_for_silence(self, minute: int, at: float) -> None:
+        hub = self.hub.normal.get("requests")
+        if hub is None or hub.days < 8 or self.hub.after.requests(minute, 15) < 0.4 * hub.median / 4:
+            return
+        day, hour_of_day = divmod(self._hour, 24)
+        group = self.days.of(day)[0]
+        for key in self.keys.values():
+            silent = (at - key.bounds.last_at) / 60
+            if silent < 10 or silent > 600:
+                continue
+            cell = key.bounds.samples(group, hour_of_day)
+            if len(cell) < 8 or (minute + 420) % 60 < 5:
+                continue
+            low = sorted(sample.values[0] for sample in cell)[len(cell) // 8]
+            longest = sorted(sample.gap for sample in cell)[-2]
+            if low < 10 or longest > 35:
+                continue
+            began = max(silent - (minute + 420) % 60, 0)
+            before = key.bounds.samples(group, hour_of_day - 1)
+            if began and (not before or min(sample.values[0] for sample in before) < 20):
+                silent = float((minute + 420) % 60)
+            self._report(volume.silence(key.who, at, silent_minutes=silent, longest_gap=longest, an_hour=low))
+
+    def _close_hour(self, hour: int, at: float) -> None:
+        hub = self.hub.close_hour(self.days, hour)
+        expected = self.hub.bounds.normal("requests", *self._place(hour))
+        is_usual = hub is not None and hub.values[0] >= 0.6 * expected.median
+        for key in self.keys.values():
+            sample = key.close_hour(self.days, hour)
+            if sample is not None and is_usual:
+                self._quieter(key, hour, at)
+        if hour % 24 == 23:
+            self._close_day(hour // 24, at)
+
+    def _place(self, hour: int) -> tuple[int, int, int]:
+        group, weekday, _ = self.days.of(hour // 24)
+        return group, weekday, hour % 24
+
+    def _quieter(self, key: watched_keys.WatchedKey, hour: int, at: float) -> None:
+        """Ask whether the last hours, two to eight, were far below what they ever are."""
+        seen: list[volume.Volume] = []
+        for one in range(hour, hour - 8, -1):
+            group, _, hour_of_day = self._place(one)
+            cell = key.bounds.samples(group, hour_of_day)
+            if len(cell) < 8 or cell[-1].hour != one:
+                break
+            before = sorted(sample.values[0] for sample in list(cell)[:-1])
+            middle = before[len(before) // 2]
+            if cell[-1].values[0] >= 0.75 * middle:
+                break
+            seen.append(volume.Volume(cell[-1].values[0], 60, 0.7 * middle, middle))
+        self._report(volume.down(key.who, at, seen))
+
+    def _close_day(self, day: int, at: float) -> None:
+        group = self.days.of(day)[0]
+        self._hub_days[day] = self.hub.day_requests
+        self.hub.day_requests = self.hub.day_active = 0
+        for key in self.keys.values():
+            if key.day_active:
+                key.bounds.days.append((day, group, key.day_requests))
+            learned = len(key.bounds.days) >= 4
+            key.at_once.close_day(cap=max(1, key.at_once.top) + 1 if learned else None)
+            days_end.learn_shares(key)
+            key.day_requests = key.day_active = 0
+            key.day_subjects = windows.Distinct()
+            key.limited_top = max(0, key.limited_top - (day % 7 == 0))
+            if group == baselines.WORKED and key.bounds.days and key.bounds.days[-1][0] == day:
+                self._report(volume.drift(key.who, at, days_end.even_days(key, self._hub_days)))
+        for finding in self.people.close_day(day, self.officials, at):
+            self._report(finding)
+        self._peers |= days_end.peers(self.keys.values())
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forget what no window reaches any more."""
+        oldest = self._minute - 1440
+        for name in [name for name, window in self.addresses.items() if window.last.minute < oldest]:
+            del self.addresses[name]
+        ended = self._newest - 15 * findings.DAY_S
+        for place in [place for place, at in self._episodes.items() if at < ended]:
+            del self._episodes[place]
+
+    def _report(self, finding: findings.Finding | None) -> bool:
+        """Pass a finding on; whether there was one."""
+        if finding is None:
+            return False
+        who = finding.who
+        known = self.keys.get(who.key or "")
+        if known is not None and finding.score < 1 - 1 / known.bounds.factors.get(finding.rule, 1.0):
+            return False  # an officer said that this much is normal
+        place = finding.rule, who.key, who.official, who.address or who.operation
+        last = self._episodes.get(place)
+        at = finding.found_at
+        opens = last is None or at - last > findings.RULES[finding.rule].quiet_s
+        if opens or (last is not None and at - last >= 60):
+            self._episodes[place] = at
+            self.sink(finding, opens)
+        return True
+
+
+def _unheard(_finding: findings.Finding, _opens: bool) -> None:
+    return

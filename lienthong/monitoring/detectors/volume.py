@@ -1,0 +1,146 @@
+"""How much: calls up and down, slow drift, silence, and data out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lienthong.monitoring import baselines
+from lienthong.monitoring.detectors.findings import Finding, Who
+
+# A piece of work is some calls: so many of them count as one where few are to be told from none.
+CLUMP = 3
+
+
+class Volume(NamedTuple):
+    """What was seen of one measure in the newest minutes, and what bounds it."""
+
+    amount: float
+    minutes: int
+    bound: float
+    normal: float
+
+
+def up(who: Who, at: float, hour: Volume, strain: Volume) -> Finding | None:
+    """Find more calls than this hour of the week has: in an hour, or, sooner, by how fast they pile up."""
+    over_hour, over_strain = hour.amount > hour.bound, strain.amount > strain.bound
+    if not (over_hour or over_strain):
+        return None
+    seen, bound = (hour.amount, hour.bound) if over_hour else (strain.amount, strain.bound)
+    minutes = hour.minutes if over_hour else strain.minutes
+    return Finding(
+        "volume_up",
+        who,
+        at - 60 * minutes,
+        at,
+        seen / (seen + bound),
+        {"requests": int(hour.amount), "minutes": 60, "burst": round(strain.amount)},
+        {
+            "requests_an_hour": round(hour.normal, 1),
+            "at_most": math.ceil(hour.bound),
+            "burst": _whole(strain.bound),
+        },
+        f"{hour.amount:.0f} lời gọi trong 60 phút; giờ này thường có {hour.normal:.0f}, tối đa {hour.bound:.0f}.",
+        f"{hour.amount:.0f} calls in 60 minutes; usual at this hour {hour.normal:.0f}, at most {hour.bound:.0f}.",
+    )
+
+
+def _whole(bound: float) -> int | None:
+    return round(bound) if math.isfinite(bound) else None
+
+
+def data_out(who: Who, at: float, sent: Volume, rows: Volume) -> Finding | None:
+    """Find more bytes or rows going out in an hour than this hour of the week has."""
+    if sent.amount <= sent.bound and rows.amount <= rows.bound:
+        return None
+    ratio = max(sent.amount / max(sent.bound, 1), rows.amount / max(rows.bound, 1))
+    return Finding(
+        "data_out",
+        who,
+        at - 3600,
+        at,
+        ratio / (1 + ratio),
+        {"bytes": int(sent.amount), "rows": int(rows.amount), "minutes": 60},
+        {"bytes": round(sent.normal), "rows": round(rows.normal), "bytes_at_most": _whole(sent.bound)},
+        f"{sent.amount / 1e6:.1f} MB và {rows.amount:.0f} bản ghi ra ngoài trong 60 phút; "
+        f"thường {sent.normal / 1e6:.1f} MB và {rows.normal:.0f}.",
+        f"{sent.amount / 1e6:.1f} MB and {rows.amount:.0f} rows went out in 60 minutes; "
+        f"usual are {sent.normal / 1e6:.1f} MB and {rows.normal:.0f}.",
+    )
+
+
+def down(who: Who, at: float, hours: Sequence[Volume]) -> Finding | None:
+    """Find two hours in a row with far fewer calls than the quietest usual ones; `bound` is that low."""
+    amount, normal = sum(hour.amount for hour in hours), sum(hour.normal for hour in hours)
+    low = sum(hour.bound for hour in hours)
+    if len(hours) < 2 or amount >= 0.6 * low or baselines.scarce(int(amount / CLUMP), low / CLUMP) < 5:
+        return None
+    return Finding(
+        "volume_down",
+        who,
+        at - 3600 * len(hours),
+        at,
+        1 - amount / max(normal, 1),
+        {"requests": int(amount), "minutes": 60 * len(hours)},
+        {"requests": round(normal)},
+        f"Chỉ {amount:.0f} lời gọi trong {len(hours)} giờ; thường có {normal:.0f}.",
+        f"Only {amount:.0f} calls in {len(hours)} hours; usual are {normal:.0f}.",
+    )
+
+
+def silence(who: Who, at: float, *, silent_minutes: float, longest_gap: int, an_hour: float) -> Finding | None:
+    """Find a key that says nothing when it always speaks."""
+    missing = an_hour * silent_minutes / 60
+    if missing < 8 * CLUMP or silent_minutes < max(10, 2 * longest_gap + 6):
+        return None
+    return Finding(
+        "silence",
+        who,
+        at - 60 * silent_minutes,
+        at,
+        missing / (missing + 8 * CLUMP),
+        {"silent_minutes": round(silent_minutes)},
+        {"requests_an_hour": round(an_hour, 1), "longest_gap_minutes": longest_gap},
+        f"Không có lời gọi nào trong {silent_minutes:.0f} phút; giờ này thường có {an_hour:.0f} lời gọi mỗi giờ.",
+        f"No call for {silent_minutes:.0f} minutes; usual at this hour are {an_hour:.0f} an hour.",
+    )
+
+
+def drift(who: Who, at: float, days: Sequence[float]) -> Finding | None:
+    """Find calls that grow day by day: working days, oldest first, each divided by what the whole hub had.
+
+    The last five days are held against those at least ten days back, so that what grows slowly is not its own
+    measure. A step is the business of `up`: here the last five days must still be above the five before.
+    """
+    if len(days) < 20:
+        return None
+    long_ago, before, lately = sorted(days[-40:-10]), sorted(days[-10:-5]), sorted(days[-5:])
+    middle = long_ago[len(long_ago) // 2]
+    early = sorted(days[-40:-10][: max(8, len(long_ago) * 2 // 3)])
+    spread = sorted(abs(day - early[len(early) // 2]) for day in early)[len(early) // 2] * 1.4826
+    mean, least = sum(lately) / 5, lately[0]
+    if middle < 20 or mean < max(1.3 * middle, middle + 2.0 * max(spread, math.sqrt(middle))):
+        return None
+    if least < 1.08 * middle or lately[2] < 1.06 * before[2]:
+        return None
+    ratio = mean / middle
+    return Finding(
+        "slow_drift",
+        who,
+        at - 86_400 * 8,
+        at,
+        1 - 1 / ratio,
+        {"requests_a_day": round(mean)},
+        {"requests_a_day": round(middle)},
+        f"Năm ngày làm việc gần đây trung bình {mean:.0f} lời gọi và còn tăng; trước đó thường {middle:.0f}.",
+        f"The last five working days had {mean:.0f} calls on average, growing; {middle:.0f} were usual before.",
+    )
+
+
+def rate(seen: int, expected: float, *, least: int, power: float) -> float:
+    """Give how improbable a count is (minus the decimal logarithm) where it is improbable enough, else 0."""
+    if seen < least:
+        return 0.0
+    found = baselines.tail(seen, expected)
+    return found if found >= power else 0.0

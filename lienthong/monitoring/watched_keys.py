@@ -1,0 +1,380 @@
+"""What detection holds of one key between records, and when it asks the detectors about it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from lienthong.monitoring import baselines, calls, windows
+from lienthong.monitoring.detectors import findings, people, places, probing, volume
+
+Report = Callable[[findings.Finding | None], bool]
+NEVER = math.inf
+_RISE = 1.44  # Poisson CUSUM between the usual rate and twice it: (2 - 1) / ln 2
+_LEAST_STRAIN = 36.0
+_AT_ONCE_S = 300.0
+_BLOCK = 20
+
+
+class AtOnce:
+    """From which addresses somebody calls within five minutes, and how often an earlier one comes again."""
+
+    __slots__ = ("last", "most", "moves", "seen", "top", "tops")
+
+    def __init__(self) -> None:
+        self.last: str | None = None
+        self.seen: dict[str, float] = {}
+        self.moves: deque[float] = deque()
+        self.most = 1
+        self.tops: deque[int] = deque(maxlen=28)
+        self.top = 0
+
+    def move(self, address: str, at: float) -> tuple[int, int]:
+        """Note that a call comes from another address than the last; gives how many there are, and returns."""
+        if self.last is not None and self.seen.get(self.last, 0.0) < at:
+            self.seen[self.last] = at
+        if at - self.seen.get(address, -1e12) <= _AT_ONCE_S:
+            self.moves.append(at)
+        self.last, self.seen[address] = address, at
+        while self.moves and at - self.moves[0] > _AT_ONCE_S:
+            self.moves.popleft()
+        if len(self.seen) > 1:
+            self.seen = {place: then for place, then in self.seen.items() if at - then <= _AT_ONCE_S}
+        if len(self.seen) > self.most and self.moves:
+            self.most = len(self.seen)
+        return len(self.seen), len(self.moves)
+
+    def close_day(self, *, cap: int | None) -> None:
+        """Learn what the day had at most; a day with a finding only up to what was usual."""
+        self.tops.append(self.most if cap is None else min(self.most, cap))
+        self.top = max(self.tops)
+        self.most = 1
+
+
+class WatchedKey:
+    """One key: its windows, its baseline, and the bounds of the hour."""
+
+    __slots__ = (
+        "after", "asked", "asked_today", "at_once", "before", "block", "block_sum", "bounds", "day_active",
+        "day_requests", "day_subjects", "hour", "hour_bounds", "kept_calls", "kind", "last_operations",
+        "limited", "limited_top", "minute", "name", "normal", "order_blocks", "order_mean", "order_top",
+        "quiet", "strain", "strain_bound", "subjects", "trip", "trip_bytes", "wrong_top",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.after = windows.Window()
+        self.bounds = baselines.Baseline()
+        self.at_once = AtOnce()
+        self.kind = ""
+        self.kept_calls = 0
+        self.minute = -1
+        self.hour = -1
+        self.trip = self.trip_bytes = NEVER
+        self.strain = 0.0
+        self.strain_bound = NEVER
+        self.normal: dict[str, baselines.Normal] = {}
+        self.hour_bounds: dict[str, float] = {}
+        self.before: dict[str, float] = {}
+        self.subjects: dict[int, windows.Distinct] = {}
+        self.day_subjects: windows.Distinct = windows.Distinct()
+        self.asked: deque[list[int]] = deque()
+        self.asked_today = [0, 0, 0]
+        self.last_operations: dict[str, str] = {}
+        self.block: deque[float] = deque(maxlen=_BLOCK)
+        self.block_sum = 0.0
+        self.order_blocks = 0
+        self.order_mean = self.order_top = 0.0
+        self.limited: deque[int] = deque()
+        self.limited_top = 0
+        self.wrong_top = 0
+        self.day_requests = 0
+        self.day_active = 0
+        self.quiet = (
+            -1,
+            0,
+            0,
+        )  # of an hour: the most calls at such an hour, and on how many nights there were some
+
+    @property
+    def who(self) -> findings.Who:
+        """Name it in a finding."""
+        return findings.Who(key=self.name)
+
+    def hours_bounds(self, days: baselines.Days, hour: int, peers: dict[str, float] | None) -> None:
+        """Work out what this hour of the week may have."""
+        day, hour_of_day = divmod(hour, 24)
+        group, weekday, _ = days.of(day)
+        known = self.bounds
+        # An hour back from now reaches into the hour before, where more may be usual.
+        self.before = dict(self.hour_bounds) if self.hour == hour - 1 else {}
+        self.hour = hour
+        for metric, floor, slack in (
+            ("requests", 40.0, 0.15),
+            ("strain", _LEAST_STRAIN, 0.25),
+            ("bytes_out", 1e6, 0.3),
+            ("rows", 1000.0, 0.3),
+            ("subjects", 15.0, 0.2),
+        ):
+            normal = known.normal(metric, group, weekday, hour_of_day)
+            self.normal[metric] = normal
+            if metric == "requests":  # sixty minutes may hold two runs of an hourly timetable
+                normal = normal._replace(top=known.normal("peak", group, weekday, hour_of_day).top)
+            if normal.days < 3 or len(known.days) < 3:
+                pooled = None if peers is None else peers.get(metric)
+                bound = NEVER if pooled is None else max(floor, pooled)
+            else:
+                rule = "data_out" if metric in ("bytes_out", "rows") else "volume_up"
+                wide = known.factors.get("enumeration" if metric == "subjects" else rule, 1.0)
+                headroom = {"requests": 1.05, "strain": 1.5}.get(metric, 1.6)
+                bound = wide * baselines.upper(normal, floor=floor, slack=slack, headroom=headroom)
+            self.hour_bounds[metric] = bound
+
+    def new_minute(self, minute: int) -> None:
+        """Work out how many calls of this minute are too many: one comparison a record is then enough."""
+        rate, last = self.normal["requests"].median / 60, self.after.last
+        gone = self.after.requests(minute - 1, 59)
+        if last.minute == self.minute and (last.minute + 420) // 60 == self.hour:
+            self.strain = max(0.0, self.strain + last.count - _RISE * rate * (minute - last.minute))
+        else:
+            self.strain = 0.0  # each hour has its own rate, and begins anew
+        self.minute = minute
+        strain_bound = self.hour_bounds["strain"] if rate * 60 >= 6 else NEVER
+        self.strain_bound = strain_bound
+        left = min(self.bound("requests") - gone, strain_bound - self.strain)
+        self.trip = max(1.0, left) if left < NEVER else NEVER
+        sent = self.bound("bytes_out")
+        self.trip_bytes = max(1.0, sent - self.after.out(minute - 1, 59)[0]) if sent < NEVER else NEVER
+
+    def bound(self, metric: str) -> float:
+        """Give the bound of the sixty minutes that end now: while they lie in two hours, a part of each."""
+        bound, before = self.hour_bounds[metric], self.before.get(metric, 0.0)
+        if before <= bound or before == NEVER:
+            return bound
+        part = (self.minute + 420) % 60 / 60
+        return part * bound + (1 - part) * before
+
+    def too_many(self, at: float, *, hub: float) -> findings.Finding | None:
+        """Ask about volume; `hub` is by how much the rest of the hub is busier than usual."""
+        minute, normal = self.minute, self.normal["requests"]
+        requests = self.after.requests(minute, 60)
+        strain = self.strain + self.after.last.count
+        return volume.up(
+            self.who,
+            at,
+            volume.Volume(requests, 60, self.bound("requests") * hub, normal.median),
+            volume.Volume(strain, 5, self.strain_bound * hub, 0.0),
+        )
+
+    def too_much(self, at: float, *, hub: float) -> findings.Finding | None:
+        """Ask about data going out."""
+        sent, rows = self.after.out(self.minute, 60)
+        return volume.data_out(
+            self.who,
+            at,
+            volume.Volume(sent, 60, self.bound("bytes_out") * hub, self.normal["bytes_out"].median),
+            volume.Volume(rows, 60, self.bound("rows") * hub, self.normal["rows"].median),
+        )
+
+    def not_ok(self, call: calls.Call, minute: int) -> findings.Finding | None:
+        """Ask about a call that did not go well."""
+        result, at, known = call.result, call.at, self.bounds
+        if result == calls.LIMITED:
+            if not self.limited or self.limited[-1] < minute:
+                self.limited.append(minute)
+            while self.limited[0] <= minute - 60:
+                self.limited.popleft()
+            count = self.after.ended(minute, 60)[calls.LIMITED] if len(self.limited) >= 4 else 0
+            return probing.limit(self.who, at, minutes=len(self.limited), top=self.limited_top, limited=count)
+        if result == calls.REFUSED and self.after.last.results[calls.REFUSED] >= 2:
+            seen = self.after.ended(minute, 5)
+            return probing.refused(
+                self.who, at, seen=seen[calls.REFUSED], requests=sum(seen), share=self.share("refused")
+            )
+        if result == calls.WRONG and self.after.last.results[calls.WRONG] >= 2:
+            seen = self.after.ended(minute, 5)
+            return probing.wrong(
+                self.who,
+                at,
+                seen=seen[calls.WRONG],
+                requests=sum(seen),
+                share=max(0.01, known.rate("wrong")),
+                top=self.wrong_top,
+            )
+        return None
+
+    def share(self, metric: str) -> float:
+        """Give the usual share of calls that end so."""
+        return max(0.003, self.bounds.rate("wrong") / 4) if metric == "refused" else self.bounds.rate(metric)
+
+    def ask(self, minute: int, *, unknown: bool, caseless: bool, unheard: bool) -> people.Asked:
+        """Note a question about a person; gives the questions of the last hour."""
+        asked = self.asked
+        if not asked or asked[-1][0] < minute:
+            asked.append([minute, 0, 0, 0, 0])
+            while asked[0][0] <= minute - 60:
+                asked.popleft()
+        newest = asked[-1]
+        newest[1] += 1
+        newest[2] += unknown
+        newest[3] += caseless
+        newest[4] += unheard
+        today = self.asked_today
+        today[0] += 1
+        today[1] += unknown
+        today[2] += caseless
+        return people.Asked(60, *(sum(pane[place] for pane in asked) for place in (1, 2, 3, 4)))
+
+    def step(self, before: str, operation: str, at: float) -> findings.Finding | None:
+        """Note which operation follows which; asks about the order of the last twenty."""
+        following = self.bounds.orders.get(before)
+        if following is None:
+            following = self.bounds.orders[before] = {}
+        seen, total = following.get(operation, 0), following.get("", 0)
+        wide = 0.3 * max(2, len(self.bounds.operations))
+        surprise = -math.log((seen + 0.3) / (total + wide))
+        if seen == 0 and total < 8:
+            surprise = 0.0  # too little is known of what follows this
+        following[operation], following[""] = seen + 1, total + 1
+        block = self.block
+        if len(block) == _BLOCK:
+            self.block_sum -= block[0]
+        block.append(surprise)
+        self.block_sum += surprise
+        self.order_blocks += 1
+        if self.order_blocks % _BLOCK and (self.order_blocks < 400 or self.block_sum < 38.0):
+            return None
+        average = self.block_sum / _BLOCK
+        finding = None
+        if self.order_blocks >= 400:
+            finding = places.order(self.who, at, surprise=average, usual=self.order_mean, top=self.order_top)
+        if not self.order_blocks % _BLOCK:
+            weight = max(0.02, _BLOCK / self.order_blocks)
+            self.order_mean += weight * (average - self.order_mean)
+            self.order_top = max(self.order_top * 0.9995, min(average, 1.25 * self.order_top or average))
+        return finding
+
+    def learn_closed(self, alert: Mapping[str, Any]) -> None:
+        """Learn from a closed alert: the time of an incident is left out, what is normal widens the bound."""
+        if alert["closed_as"] == "incident":
+            hours = [int(alert[name].timestamp()) // 3600 + 7 for name in ("since", "last_seen_at")]
+            self.bounds.leave_out(hours[0], hours[1])
+        else:
+            self.bounds.widen(alert["rule"])
+        self.hour = -1  # the bounds of this hour are worked out again
+
+    def changed(self) -> bool:
+        """Whether it was heard of since this was last asked, or is the hub as a whole."""
+        heard, self.kept_calls = self.bounds.calls != self.kept_calls or not self.name, self.bounds.calls
+        return heard
+
+    def kept(self) -> dict[str, Any]:
+        """Give what must outlast a restart, as plain values."""
+        state = {name: getattr(self, name) for name in _KEPT}
+        return {**self.bounds.to_json(), "state": state, "places": list(self.at_once.tops)}
+
+    def restore(self, body: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self.bounds = baselines.from_json(body)
+        for name, value in body.get("state", {}).items():
+            if name in _KEPT:
+                setattr(self, name, value)
+        self.at_once.tops.extend(body.get("places", ()))
+        self.at_once.top = max(self.at_once.tops, default=0)
+        self.kept_calls = self.bounds.calls
+
+    def close_hour(self, days: baselines.Days, hour: int) -> baselines.Sample | None:
+        """Learn an hour that is over; what was out of bounds only up to its bound."""
+        day, hour_of_day = divmod(hour, 24)
+        group, weekday, _ = days.of(day)
+        begins = hour * 60 - 420
+        panes = [pane for pane in self.after.panes if begins <= pane.minute < begins + 60]
+        subjects = self.subjects.pop(hour, None)
+        peak = _peak(self.after.panes, begins)
+        sample = _sample(hour, weekday, panes, begins, self.bounds.samples(group, hour_of_day), subjects, peak)
+        if panes:
+            self.day_active += 1
+            self.day_requests += sample.values[0]
+            self.limited_top = max(self.limited_top, min(sum(p.results[calls.LIMITED] > 0 for p in panes), 3))
+            self.wrong_top = max(
+                round(self.wrong_top * 0.999), min(_most(panes, calls.WRONG), int(1.3 * self.wrong_top) + 5)
+            )
+            if not days.is_office_hour(day, hour_of_day):
+                self.bounds.quiet_hours.append((hour, sample.values[0]))
+        # An hour is closed some minutes into the next one, whose bounds may be in force already.
+        bounds = self.hour_bounds if self.hour == hour else self.before if self.hour == hour + 1 else {}
+        self.bounds.learn(group, hour_of_day, _clipped(sample, bounds))
+        return sample
+
+
+_KEPT = ("kind", "limited_top", "order_blocks", "order_mean", "order_top", "wrong_top")
+_EMPTY = (0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def _peak(panes: Iterable[windows.Pane], begins: int) -> int:
+    """Give the most calls of any sixty minutes that end within an hour."""
+    inside: deque[windows.Pane] = deque()
+    total = most = 0
+    for pane in panes:
+        if pane.minute >= begins + 60:
+            break
+        inside.append(pane)
+        total += pane.count
+        while inside[0].minute <= pane.minute - 60:
+            total -= inside.popleft().count
+        if pane.minute >= begins:
+            most = max(most, total)
+    return most
+
+
+def _clipped(sample: baselines.Sample, bounds: dict[str, float]) -> baselines.Sample:
+    """Take what was out of bounds for what is just inside: one bad hour must not be the measure of the next."""
+    values = list(sample.values)
+    for place, metric in enumerate(baselines.METRICS[:5]):
+        bound = bounds.get(metric, NEVER)
+        if values[place] > bound:
+            values[place] = int(0.8 * bound)
+    if values[7] > bounds.get("requests", NEVER):
+        values[7] = int(0.8 * bounds["requests"])
+    for place in (5, 6):
+        values[place] = min(values[place], 5 + values[0] // 10)
+    return sample._replace(values=tuple(values))
+
+
+def _most(panes: list[windows.Pane], result: int) -> int:
+    """Give the most of one result within five minutes."""
+    return max(sum(p.results[result] for p in panes if 0 <= pane.minute - p.minute < 5) for pane in panes)
+
+
+def _sample(
+    hour: int,
+    weekday: int,
+    panes: list[windows.Pane],
+    begins: int,
+    cell: Sequence[baselines.Sample],
+    subjects: windows.Distinct | None,
+    peak: int,
+) -> baselines.Sample:
+    if not panes:
+        return baselines.Sample(hour, weekday, _EMPTY, 60)
+    ranked = sorted(sample.values[0] for sample in cell) or [sum(pane.count for pane in panes)]
+    rate = _RISE * ranked[len(ranked) // 2] / 60
+    strain = most = 0.0
+    last, gap = begins - 1, 0
+    for pane in panes:
+        gap = max(gap, pane.minute - last - 1)
+        strain = max(0.0, strain - rate * (pane.minute - last)) + pane.count
+        most, last = max(most, strain), pane.minute
+    values = (
+        sum(pane.count for pane in panes),
+        math.ceil(most),
+        sum(pane.bytes_out for pane in panes),
+        sum(pane.rows for pane in panes),
+        0 if subjects is None else len(subjects),
+        sum(pane.results[calls.WRONG] + pane.results[calls.REFUSED] for pane in panes),
+        sum(pane.results[calls.UNKNOWN] for pane in panes),
+        peak,
+    )
+    return baselines.Sample(hour, weekday, values, max(gap, begins + 59 - last))
