@@ -115,6 +115,9 @@ def _sample(kind: soap_types.Kind, name: str, depth: int) -> Any:
 
 
 PATTERNED = {
+    r"^[0-9+][0-9 .()-]{6,18}[0-9]$": "0900000001",
+    r"^[0-9]{0,5}$": "14758",
+    r"^[0-9]{2}$": "38",
     r"^(\d{12}|\d{9})$": "001099000001",
     r"^[0-9A-Za-z._-]{1,60}$": "LP-01.a",
     r"^https?://[!-~]{1,480}$": "https://mot-cua.example.vn/da-nop",

@@ -31,6 +31,14 @@ class MessagePath(BaseModel):
     )
 
 
+class ParcelPath(BaseModel):
+    """Which parcel."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        description="Số bưu gửi"
+    )
+
+
 class PaymentPath(BaseModel):
     """Which attempt to pay."""
 

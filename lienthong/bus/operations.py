@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from lienthong.api_keys import keys, proof, tokens
+from lienthong.api_keys import tokens
 from lienthong.bus import operation_places
 from lienthong.bus.flows import (
     dossier_reading,
@@ -21,68 +16,18 @@ from lienthong.bus.flows import (
     payment_refund,
     payment_views,
     payment_watch,
+    postal,
+    postal_views,
     procedure_catalogue,
     resident_lookup,
     resident_views,
     token_issue,
 )
 from lienthong.bus.hub import Hub
-from lienthong.core import access_record, records
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who asks, when, and in which language the answer is wanted (`vi` or `en`).
-
-    `assertion` is the signed word of the system where an official signed in; `claimed_official` is one that is
-    merely named, at a door of old systems. `told` is filled by the operation, also where it then refuses.
-    """
-
-    caller: keys.Caller
-    request_id: str
-    now: datetime
-    language: str
-    address: str
-    proven: proof.Proven = proof.NOTHING
-    assertion: str | None = None
-    claimed_official: str | None = None
-    told: access_record.Told = field(default_factory=access_record.Told)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked, already read: path parts, and query and body as their models."""
-
-    path: Mapping[str, str]
-    query: Any = None
-    body: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that a caller may ask; `name` is also the grant.
-
-    `place`, `query` and `body` are the models of the path's parts, of the query and of the body. `success` is
-    the status of a good answer, `created` the one where the answer says `created`. `personal`: request or answer
-    may hold personal data. `from_path`: path parts that the body may leave out, and may not contradict.
-    `keeps_answer`: whether an answer may be kept for an Idempotency-Key; what registers say of people never is.
-    """
-
-    name: str
-    method: str
-    path: str
-    summary_vi: str
-    summary_en: str
-    answer: type[BaseModel]
-    run: Callable[[Hub, Call, Asked], Awaitable[BaseModel]]
-    personal: bool
-    place: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    success: int = 200
-    created: int | None = None
-    from_path: tuple[str, ...] = ()
-    keeps_answer: bool = True
+from lienthong.bus.operation_shape import Asked as Asked
+from lienthong.bus.operation_shape import Call as Call
+from lienthong.bus.operation_shape import Operation as Operation
+from lienthong.core import records
 
 
 class VersionQuery(BaseModel):
@@ -177,6 +122,18 @@ async def _refund_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
 
 async def _get_receipt(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await payment_watch.receipt(hub, asked.path["id"], caller=call.caller)
+
+
+async def _book_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await postal.book(hub, asked.body, caller=call.caller, request_id=call.request_id)
+
+
+async def _get_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await postal.get(hub, asked.path["id"], caller=call.caller)
+
+
+async def _cancel_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await postal.cancel(hub, asked.path["id"], caller=call.caller)
 
 
 async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
@@ -395,6 +352,40 @@ OPERATIONS: tuple[Operation, ...] = (
         _get_receipt,
         personal=True,
         place=operation_places.PaymentPath,
+    ),
+    Operation(
+        "parcels.book",
+        "POST",
+        "/v1/parcels",
+        "Đặt bưu chính thu gom hồ sơ tại địa chỉ, hoặc phát kết quả, có thể kèm thu hộ",
+        "Have the post collect a dossier at an address, or deliver a result, also with cash on delivery",
+        postal_views.ParcelView,
+        _book_parcel,
+        personal=True,
+        body=postal_views.ParcelRequest,
+        success=201,
+    ),
+    Operation(
+        "parcels.get",
+        "GET",
+        "/v1/parcels/{id}",
+        "Theo dõi một bưu gửi và hành trình của nó",
+        "Follow a parcel and its way so far",
+        postal_views.ParcelView,
+        _get_parcel,
+        personal=True,
+        place=operation_places.ParcelPath,
+    ),
+    Operation(
+        "parcels.cancel",
+        "POST",
+        "/v1/parcels/{id}/cancel",
+        "Huỷ một bưu gửi khi bưu chính chưa thu gom",
+        "Cancel a parcel that the carrier has not collected yet",
+        postal_views.ParcelView,
+        _cancel_parcel,
+        personal=True,
+        place=operation_places.ParcelPath,
     ),
     Operation(
         "tokens.issue",

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from lienthong.core import errors, settings_tree
+from lienthong.core import errors, settings_post, settings_tree
 
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
@@ -28,6 +28,8 @@ _TIMETABLE = {
     "record_upkeep": "45 2 * * *",
     "keys_review": "30 6 * * *",
     "payments_watch": "*/5 * * * *",
+    "parcels_watch": "*/10 * * * *",
+    "reconcile_payments": "30 5 * * *",
 }
 
 
@@ -251,6 +253,21 @@ class Payments(Section):
         5_000_000, ge=0, description="larger refunds need the approval of a second person"
     )
     return_url: str = Field("", description="page for the payer afterwards, where the request names none")
+    refund_wait_hours: int = Field(
+        72, ge=1, description="a refund that was accepted and has no end for so long is left to a person"
+    )
+    statement_providers: tuple[str, ...] = Field(
+        ("vietqr",), description="contracts whose payments are settled from an imported bank statement"
+    )
+    statement_wait_days: int = Field(
+        3, ge=1, le=30, description="so long such a payment waits for its statement before it runs out"
+    )
+    statement_two_people: bool = Field(
+        False, description="a statement that settles payments needs the approval of a second person"
+    )
+    statements_folder: str = Field(
+        "", description="folder of statement files, one subfolder a contract, read by the daily reconciliation"
+    )
 
 
 class Archive(Section):
@@ -328,6 +345,7 @@ class Settings(Section):
     documents: Documents = Documents()
     soap: Soap = Soap()
     payments: Payments = Payments()
+    post: settings_post.Post = settings_post.Post()
     archive: Archive = Archive()
     spool: Spool = Spool()
     seals: Seals = Seals()

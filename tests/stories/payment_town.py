@@ -45,6 +45,7 @@ class Intermediary:
     """Carries payments: signs what it says, answers when it likes, and counts what it was asked."""
 
     name: str = "vnpay"
+    callback_name: str = "ipn"
     orders: list[money.PaymentOrder] = field(default_factory=list)
     refunds: list[money.RefundOrder] = field(default_factory=list)
     asked: int = 0

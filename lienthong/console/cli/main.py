@@ -24,6 +24,11 @@ _GROUPS = {
     "targets": "targets",
     "journal": "journal",
     "report": "reports",
+    "payments": "payments",
+    "fees": "fees",
+    "reconcile": "reconcile",
+    "parcels": "parcels",
+    "waybills": "waybills",
     "vietqr": "vietqr",
 }
 
