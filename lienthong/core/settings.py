@@ -214,6 +214,12 @@ class Residents(Section):
     )
 
 
+class Catalogues(Section):
+    """The national shared catalogues (danh mục dùng chung)."""
+
+    source: str = Field("ngsp", description="the contract that shared catalogues are read at")
+
+
 class Documents(Section):
     """Stored papers of settled dossiers, and the signatures on them (HG 9.2, NA 10, 20.1)."""
 
@@ -325,6 +331,7 @@ class Settings(Section):
     sync: Sync = Sync()
     dossiers: Dossiers = Dossiers()
     residents: Residents = Residents()
+    catalogues: Catalogues = Catalogues()
     documents: Documents = Documents()
     soap: Soap = Soap()
     payments: Payments = Payments()

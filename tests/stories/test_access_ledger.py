@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import builders
+import clear_text
 import disks
 import httpx
 import pytest
@@ -81,6 +82,7 @@ def opened(size: str, store: Path | None = None) -> Iterator[tuple[towns.Town, t
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gate-", ignore_cleanup_errors=True)))
         home.chmod(0o755)
+        stack.callback(clear_text.look_into_home, home)
         extra = {"LIENTHONG_SPOOL__GRACE_S": str(GRACE_S), "LIENTHONG_SEALS__EVERY_S": "0.7"}
         extra["LIENTHONG_SPOOL__SEGMENT_BYTES"] = "400000"
         town = towns.Town(size, home, stack, extra)
