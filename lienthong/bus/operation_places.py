@@ -17,6 +17,14 @@ class ProcedurePath(BaseModel):
     )
 
 
+class CataloguePath(BaseModel):
+    """Which shared catalogue."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{2,60}$")] = Field(
+        description="Mã danh mục dùng chung"
+    )
+
+
 class DossierPath(BaseModel):
     """Which dossier."""
 

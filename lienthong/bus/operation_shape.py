@@ -1,4 +1,4 @@
-"""What an operation is, and what comes with a call of one."""
+"""What an operation is: who calls, what is asked, and the row of the table that declares it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ class Operation:
     `place`, `query` and `body` are the models of the path's parts, of the query and of the body. `success` is
     the status of a good answer, `created` the one where the answer says `created`. `personal`: request or answer
     may hold personal data. `from_path`: path parts that the body may leave out, and may not contradict.
+    `needs_official`: the official who asks is named by a signed assertion.
+    `needs_outside`: another system must be connected.
     `keeps_answer`: whether an answer may be kept for an Idempotency-Key; what registers say of people never is.
     """
 
@@ -67,3 +69,5 @@ class Operation:
     created: int | None = None
     from_path: tuple[str, ...] = ()
     keeps_answer: bool = True
+    needs_official: bool = False
+    needs_outside: bool = False

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from lienthong.api_keys import tokens
-from lienthong.bus import operation_places
+from lienthong.bus import operation_places, operations_money
 from lienthong.bus.flows import (
     dossier_reading,
     dossier_status,
     dossier_views,
     enterprise_lookup,
     paper_reuse,
-    payment,
-    payment_refund,
-    payment_views,
-    payment_watch,
-    postal,
-    postal_views,
     procedure_catalogue,
     resident_lookup,
     resident_views,
+    shared_catalogue,
     token_issue,
 )
 from lienthong.bus.hub import Hub
@@ -100,40 +95,20 @@ async def _look_up_enterprise(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await enterprise_lookup.look_up(hub, asked.body, _asking(call, "enterprises.look_up"))
 
 
+async def _list_catalogues(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return shared_catalogue.names(hub)
+
+
+async def _get_catalogue(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await shared_catalogue.read(hub, asked.path["code"], request_id=call.request_id, told=call.told)
+
+
 async def _find_papers(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await paper_reuse.find(hub, asked.body, _asking(call, "papers.find"))
 
 
 async def _fetch_paper(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await paper_reuse.fetch(hub, asked.body, _asking(call, "papers.fetch"))
-
-
-async def _start_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment.start(hub, asked.body, caller=call.caller, request_id=call.request_id)
-
-
-async def _get_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment.get(hub, asked.path["id"], caller=call.caller)
-
-
-async def _refund_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment_refund.request(hub, asked.path["id"], asked.body, caller=call.caller)
-
-
-async def _get_receipt(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment_watch.receipt(hub, asked.path["id"], caller=call.caller)
-
-
-async def _book_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await postal.book(hub, asked.body, caller=call.caller, request_id=call.request_id)
-
-
-async def _get_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await postal.get(hub, asked.path["id"], caller=call.caller)
-
-
-async def _cancel_parcel(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await postal.cancel(hub, asked.path["id"], caller=call.caller)
 
 
 async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
@@ -257,6 +232,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.VerifyRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "residents.look_up",
@@ -269,6 +245,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.LookUpRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "enterprises.look_up",
@@ -283,6 +260,29 @@ OPERATIONS: tuple[Operation, ...] = (
         keeps_answer=False,
     ),
     Operation(
+        "catalogues.list",
+        "GET",
+        "/v1/catalogues",
+        "Xem tên các danh mục dùng chung quốc gia đọc được qua trục",
+        "List the national shared catalogues that can be read here",
+        shared_catalogue.CatalogueNames,
+        _list_catalogues,
+        personal=False,
+        needs_outside=True,
+    ),
+    Operation(
+        "catalogues.get",
+        "GET",
+        "/v1/catalogues/{code}",
+        "Đọc một danh mục dùng chung quốc gia, hỏi mới mỗi lần",
+        "Read one national shared catalogue, asked afresh each time",
+        shared_catalogue.Catalogue,
+        _get_catalogue,
+        personal=False,
+        place=operation_places.CataloguePath,
+        needs_outside=True,
+    ),
+    Operation(
         "papers.find",
         "POST",
         "/v1/papers/find",
@@ -293,6 +293,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.PaperRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "papers.fetch",
@@ -305,88 +306,9 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.PaperFileRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
-    Operation(
-        "payments.start",
-        "POST",
-        "/v1/payments",
-        "Tạo lần thanh toán phí, lệ phí của một hồ sơ; nhận trang thanh toán hoặc mã QR",
-        "Begin to pay the fees of a dossier; gives the page to pay at, or a QR code",
-        payment_views.PaymentView,
-        _start_payment,
-        personal=True,
-        body=payment_views.PaymentRequest,
-        success=201,
-    ),
-    Operation(
-        "payments.get",
-        "GET",
-        "/v1/payments/{id}",
-        "Xem một lần thanh toán",
-        "Read an attempt to pay",
-        payment_views.PaymentView,
-        _get_payment,
-        personal=True,
-        place=operation_places.PaymentPath,
-    ),
-    Operation(
-        "payments.refund",
-        "POST",
-        "/v1/payments/{id}/refunds",
-        "Đề nghị hoàn tiền; trên mức đã định phải có người thứ hai duyệt",
-        "Ask for money to be given back; above a set amount a second person must approve",
-        payment_views.RefundView,
-        _refund_payment,
-        personal=False,
-        place=operation_places.PaymentPath,
-        body=payment_views.RefundRequest,
-        success=202,
-    ),
-    Operation(
-        "payments.receipt",
-        "GET",
-        "/v1/payments/{id}/receipt",
-        "Lấy biên lai, chứng từ của lần thanh toán",
-        "Fetch the receipt or voucher of a payment",
-        payment_views.ReceiptView,
-        _get_receipt,
-        personal=True,
-        place=operation_places.PaymentPath,
-    ),
-    Operation(
-        "parcels.book",
-        "POST",
-        "/v1/parcels",
-        "Đặt bưu chính thu gom hồ sơ tại địa chỉ, hoặc phát kết quả, có thể kèm thu hộ",
-        "Have the post collect a dossier at an address, or deliver a result, also with cash on delivery",
-        postal_views.ParcelView,
-        _book_parcel,
-        personal=True,
-        body=postal_views.ParcelRequest,
-        success=201,
-    ),
-    Operation(
-        "parcels.get",
-        "GET",
-        "/v1/parcels/{id}",
-        "Theo dõi một bưu gửi và hành trình của nó",
-        "Follow a parcel and its way so far",
-        postal_views.ParcelView,
-        _get_parcel,
-        personal=True,
-        place=operation_places.ParcelPath,
-    ),
-    Operation(
-        "parcels.cancel",
-        "POST",
-        "/v1/parcels/{id}/cancel",
-        "Huỷ một bưu gửi khi bưu chính chưa thu gom",
-        "Cancel a parcel that the carrier has not collected yet",
-        postal_views.ParcelView,
-        _cancel_parcel,
-        personal=True,
-        place=operation_places.ParcelPath,
-    ),
+    *operations_money.OPERATIONS,
     Operation(
         "tokens.issue",
         "POST",

@@ -132,6 +132,22 @@ class SharedCatalogues(Protocol):
         """Give all rows of a catalogue. Raises RemoteRefused where it does not exist."""
         ...
 
+    async def catalogue_columns(self, name: str) -> Sequence[CatalogueColumn]:
+        """Give the columns of a catalogue."""
+        ...
+
+    def catalogue_names(self) -> Sequence[str]:
+        """Name the catalogues that are known to be there; the source itself offers no list. Pure."""
+        ...
+
+
+class CatalogueColumn(records.Record):
+    """One column of a shared catalogue, named as its owner names it."""
+
+    code: str
+    name: str
+    type: str
+
 
 @runtime_checkable
 class DocumentStore(Protocol):

@@ -18,6 +18,7 @@ PATHS: dict[str, dict[str, str]] = {
     "dossiers.report_status": {"code": _CODE},
     "messages.get": {"id": "019bc0de-7000-7000-8000-000000000001"},
     "enquiries.get": {"code": _CODE},
+    "catalogues.get": {"code": "madantoc"},
     "payments.get": {"id": _PAYMENT},
     "payments.refund": {"id": _PAYMENT},
     "payments.receipt": {"id": _PAYMENT},
