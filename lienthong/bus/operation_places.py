@@ -17,6 +17,14 @@ class ProcedurePath(BaseModel):
     )
 
 
+class CataloguePath(BaseModel):
+    """Which shared catalogue."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{2,60}$")] = Field(
+        description="Mã danh mục dùng chung"
+    )
+
+
 class DossierPath(BaseModel):
     """Which dossier."""
 
@@ -28,6 +36,14 @@ class MessagePath(BaseModel):
 
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
         description="Số thông điệp"
+    )
+
+
+class ParcelPath(BaseModel):
+    """Which parcel."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        description="Số bưu gửi"
     )
 
 

@@ -2,87 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from lienthong.api_keys import keys, proof, tokens
-from lienthong.bus import operation_places
+from lienthong.api_keys import tokens
+from lienthong.bus import operation_places, operations_money
 from lienthong.bus.flows import (
     dossier_reading,
     dossier_status,
     dossier_views,
     enterprise_lookup,
     paper_reuse,
-    payment,
-    payment_refund,
-    payment_views,
-    payment_watch,
     procedure_catalogue,
     resident_lookup,
     resident_views,
+    shared_catalogue,
     token_issue,
 )
 from lienthong.bus.hub import Hub
-from lienthong.core import access_record, records
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who asks, when, and in which language the answer is wanted (`vi` or `en`).
-
-    `assertion` is the signed word of the system where an official signed in; `claimed_official` is one that is
-    merely named, at a door of old systems. `told` is filled by the operation, also where it then refuses.
-    """
-
-    caller: keys.Caller
-    request_id: str
-    now: datetime
-    language: str
-    address: str
-    proven: proof.Proven = proof.NOTHING
-    assertion: str | None = None
-    claimed_official: str | None = None
-    told: access_record.Told = field(default_factory=access_record.Told)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked, already read: path parts, and query and body as their models."""
-
-    path: Mapping[str, str]
-    query: Any = None
-    body: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that a caller may ask; `name` is also the grant.
-
-    `place`, `query` and `body` are the models of the path's parts, of the query and of the body. `success` is
-    the status of a good answer, `created` the one where the answer says `created`. `personal`: request or answer
-    may hold personal data. `from_path`: path parts that the body may leave out, and may not contradict.
-    `keeps_answer`: whether an answer may be kept for an Idempotency-Key; what registers say of people never is.
-    """
-
-    name: str
-    method: str
-    path: str
-    summary_vi: str
-    summary_en: str
-    answer: type[BaseModel]
-    run: Callable[[Hub, Call, Asked], Awaitable[BaseModel]]
-    personal: bool
-    place: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    success: int = 200
-    created: int | None = None
-    from_path: tuple[str, ...] = ()
-    keeps_answer: bool = True
+from lienthong.bus.operation_shape import Asked as Asked
+from lienthong.bus.operation_shape import Call as Call
+from lienthong.bus.operation_shape import Operation as Operation
+from lienthong.core import records
 
 
 class VersionQuery(BaseModel):
@@ -155,28 +95,20 @@ async def _look_up_enterprise(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await enterprise_lookup.look_up(hub, asked.body, _asking(call, "enterprises.look_up"))
 
 
+async def _list_catalogues(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return shared_catalogue.names(hub)
+
+
+async def _get_catalogue(hub: Hub, call: Call, asked: Asked) -> BaseModel:
+    return await shared_catalogue.read(hub, asked.path["code"], request_id=call.request_id, told=call.told)
+
+
 async def _find_papers(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await paper_reuse.find(hub, asked.body, _asking(call, "papers.find"))
 
 
 async def _fetch_paper(hub: Hub, call: Call, asked: Asked) -> BaseModel:
     return await paper_reuse.fetch(hub, asked.body, _asking(call, "papers.fetch"))
-
-
-async def _start_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment.start(hub, asked.body, caller=call.caller, request_id=call.request_id)
-
-
-async def _get_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment.get(hub, asked.path["id"], caller=call.caller)
-
-
-async def _refund_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment_refund.request(hub, asked.path["id"], asked.body, caller=call.caller)
-
-
-async def _get_receipt(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment_watch.receipt(hub, asked.path["id"], caller=call.caller)
 
 
 async def _issue_token(hub: Hub, call: Call, asked: Asked) -> BaseModel:
@@ -300,6 +232,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.VerifyRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "residents.look_up",
@@ -312,6 +245,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.LookUpRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "enterprises.look_up",
@@ -326,6 +260,29 @@ OPERATIONS: tuple[Operation, ...] = (
         keeps_answer=False,
     ),
     Operation(
+        "catalogues.list",
+        "GET",
+        "/v1/catalogues",
+        "Xem tên các danh mục dùng chung quốc gia đọc được qua trục",
+        "List the national shared catalogues that can be read here",
+        shared_catalogue.CatalogueNames,
+        _list_catalogues,
+        personal=False,
+        needs_outside=True,
+    ),
+    Operation(
+        "catalogues.get",
+        "GET",
+        "/v1/catalogues/{code}",
+        "Đọc một danh mục dùng chung quốc gia, hỏi mới mỗi lần",
+        "Read one national shared catalogue, asked afresh each time",
+        shared_catalogue.Catalogue,
+        _get_catalogue,
+        personal=False,
+        place=operation_places.CataloguePath,
+        needs_outside=True,
+    ),
+    Operation(
         "papers.find",
         "POST",
         "/v1/papers/find",
@@ -336,6 +293,7 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.PaperRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
     Operation(
         "papers.fetch",
@@ -348,54 +306,9 @@ OPERATIONS: tuple[Operation, ...] = (
         personal=True,
         body=resident_views.PaperFileRequest,
         keeps_answer=False,
+        needs_official=True,
     ),
-    Operation(
-        "payments.start",
-        "POST",
-        "/v1/payments",
-        "Tạo lần thanh toán phí, lệ phí của một hồ sơ; nhận trang thanh toán hoặc mã QR",
-        "Begin to pay the fees of a dossier; gives the page to pay at, or a QR code",
-        payment_views.PaymentView,
-        _start_payment,
-        personal=True,
-        body=payment_views.PaymentRequest,
-        success=201,
-    ),
-    Operation(
-        "payments.get",
-        "GET",
-        "/v1/payments/{id}",
-        "Xem một lần thanh toán",
-        "Read an attempt to pay",
-        payment_views.PaymentView,
-        _get_payment,
-        personal=True,
-        place=operation_places.PaymentPath,
-    ),
-    Operation(
-        "payments.refund",
-        "POST",
-        "/v1/payments/{id}/refunds",
-        "Đề nghị hoàn tiền; trên mức đã định phải có người thứ hai duyệt",
-        "Ask for money to be given back; above a set amount a second person must approve",
-        payment_views.RefundView,
-        _refund_payment,
-        personal=False,
-        place=operation_places.PaymentPath,
-        body=payment_views.RefundRequest,
-        success=202,
-    ),
-    Operation(
-        "payments.receipt",
-        "GET",
-        "/v1/payments/{id}/receipt",
-        "Lấy biên lai, chứng từ của lần thanh toán",
-        "Fetch the receipt or voucher of a payment",
-        payment_views.ReceiptView,
-        _get_receipt,
-        personal=True,
-        place=operation_places.PaymentPath,
-    ),
+    *operations_money.OPERATIONS,
     Operation(
         "tokens.issue",
         "POST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from lienthong.core import errors, money, people, records
@@ -131,6 +132,22 @@ class SharedCatalogues(Protocol):
         """Give all rows of a catalogue. Raises RemoteRefused where it does not exist."""
         ...
 
+    async def catalogue_columns(self, name: str) -> Sequence[CatalogueColumn]:
+        """Give the columns of a catalogue."""
+        ...
+
+    def catalogue_names(self) -> Sequence[str]:
+        """Name the catalogues that are known to be there; the source itself offers no list. Pure."""
+        ...
+
+
+class CatalogueColumn(records.Record):
+    """One column of a shared catalogue, named as its owner names it."""
+
+    code: str
+    name: str
+    type: str
+
 
 @runtime_checkable
 class DocumentStore(Protocol):
@@ -179,9 +196,13 @@ class IdentityProvider(Protocol):
 
 @runtime_checkable
 class PaymentProvider(Protocol):
-    """An intermediary that carries payments. Only a callback that verifies, or a query, tells of money."""
+    """An intermediary that carries payments. Only a callback that verifies, or a query, tells of money.
+
+    `callback_name`: the last part of the address at which it calls the hub; empty where it never calls.
+    """
 
     name: str
+    callback_name: str
 
     async def start(self, order: money.PaymentOrder) -> money.PaymentStarted:
         """Ask for a payment. Raises RemoteRefused, or OutcomeUnknown where it is silent after sending."""
@@ -223,6 +244,37 @@ class AskingPaymentProvider(Protocol):
 
         Raises as `read_callback` and `query` do; never called inside a transaction.
         """
+        ...
+
+
+@runtime_checkable
+class BillTeller(Protocol):
+    """A provider that asks the hub what a dossier owes, at an address of its own (tra cứu khoản phải nộp).
+
+    `tells_bills`: whether such a question is answered at all. It proves nothing of who asks, and the answer names
+    a person: only where the settings name the addresses that may ask.
+    """
+
+    bill_lookup_name: str
+    tells_bills: bool
+
+    def read_bill_lookup(self, request: money.CallbackRequest) -> str:
+        """Read which dossier is asked about. Raises InvalidRequest."""
+        ...
+
+    def bill_lookup_reply(
+        self, order: money.PaymentOrder | None, *, is_known: bool, now: datetime
+    ) -> money.CallbackReply:
+        """Say what is owed; None where nothing is, `is_known` False where there is no such dossier. Pure."""
+        ...
+
+
+@runtime_checkable
+class RefundAsked(Protocol):
+    """A provider that can be asked how a refund stands which it took before."""
+
+    async def query_refund(self, order: money.RefundOrder) -> money.RefundNews:
+        """Ask how a refund stands: `done`, `refused`, or `pending` where nothing is known yet."""
         ...
 
 

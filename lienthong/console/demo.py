@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -13,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lienthong.bus import hub as hubs
+from lienthong.bus.flows import postal_watch
 from lienthong.console import trial, trial_official
 from lienthong.console.cli import context, output
 from lienthong.core import clock, errors, settings
@@ -50,11 +53,14 @@ def run() -> None:
             _look_up(chosen, hub, key, code)
         accepted = _call(hub, "POST", f"/v1/dossiers/{code}/status", key, change)
         took_s = _delivered(hub, key, accepted["message_id"])
+        if status == "received":
+            _pay(hub, key, code)
         _say(
             f"Báo trạng thái {status} / report",
             f"Cổng DVCQG nhận sau {took_s:.2f} giây / has it after {took_s:.2f} s",
         )
-    held = _call(sandbox, "GET", f"/_sandbox/dossiers/{code}", "")
+    _send(chosen, hub, sandbox, key, code)
+    held = _held(sandbox, code)
     _say("Cổng DVCQG giả lập đang giữ / the portal holds", json.dumps(held, ensure_ascii=False)[:300])
     public = _call(hub, "GET", f"/v1/enquiries/{code}", key)
     _say("Tra cứu công khai / public enquiry", f"{public['status_vi']}, hẹn trả {public['due_at']}")
@@ -77,6 +83,82 @@ def _look_up(chosen: settings.Settings, hub: str, key: str, code: str) -> None:
     found = _call(hub, "POST", "/v1/enterprises/look-up", key, {"code": "0000000017", "purpose": "Đối chiếu"})
     name = (found["enterprise"] or {}).get("name", "không có / none")
     _say("Tra cứu doanh nghiệp / look an enterprise up", name)
+
+
+def _pay(hub: str, key: str, code: str) -> None:
+    """Start a payment, pay on the intermediary's page as a person would by clicking, and see it settled."""
+    asked = {
+        "dossier_code": code,
+        "amount_vnd": 8_000,
+        "payer": {
+            "name": "Nguyễn Văn Thử",
+            "citizen_id": "000000000001",
+            "address": "1 Phố Thử",
+            "address_of_device": "127.0.0.1",
+        },
+    }
+    started = _call(hub, "POST", "/v1/payments", key, asked)
+    _say("Bắt đầu thanh toán / start a payment", f"{started['provider']}: {started['pay_url']}")
+    with urllib.request.urlopen(f"{started['pay_url']}&choice=pay", timeout=30) as page:  # noqa: S310 - the sandbox
+        page.read()
+    paid = _until(hub, key, f"/v1/payments/{started['id']}", wanted="paid")
+    _say(
+        "Trả trên trang của trung gian / pay on its page",
+        f"{paid['amount_vnd']:,} đ, {paid['state_vi']}, {paid['provider_reference']}",
+    )
+
+
+def _send(chosen: settings.Settings, hub: str, sandbox: str, key: str, code: str) -> None:
+    """Have the result carried home: the post says that it was delivered, and the dossier is returned."""
+    side = {"address": "1 Phố Thử", "province_code": "01", "old_province_code": "01", "old_district_code": "001"}
+    asked = {
+        "dossier_code": code,
+        "direction": "deliver_result",
+        "carrier": "vnpost_hcc",
+        "sender": {"name": "Bộ phận Một cửa", "phone": "0900000001", **side},
+        "receiver": {"name": "Nguyễn Văn Thử", "phone": "0900000002", **side},
+    }
+    parcel = _call(hub, "POST", "/v1/parcels", key, asked)
+    _say("Đặt bưu chính phát kết quả / have the result delivered", f"{parcel['carrier']}: {parcel['state']}")
+    number = _call(sandbox, "GET", "/_sandbox/parcels?system=vnpost_hcc", "")["items"][-1]["number"]
+    _call(sandbox, "POST", f"/_sandbox/parcels/{number}?code=4", "")
+    asyncio.run(_watch(chosen))
+    parcel = _until(hub, key, f"/v1/parcels/{parcel['id']}", wanted="delivered")
+    dossier = _call(hub, "GET", f"/v1/dossiers/{code}", key)
+    _say(
+        "Bưu chính báo đã phát / the post has delivered",
+        f"{parcel['state']}; hồ sơ / dossier: {dossier['status']}",
+    )
+
+
+def _held(sandbox: str, code: str) -> dict[str, Any]:
+    """Give what the imitated portal holds, once it has heard that the result was returned."""
+    held: dict[str, Any] = {}
+    for _ in range(100):
+        held = _call(sandbox, "GET", f"/_sandbox/dossiers/{code}", "")
+        if held["status"] == "10":
+            break
+        time.sleep(0.1)
+    return held
+
+
+async def _watch(chosen: settings.Settings) -> None:
+    """Read the carriers' feeds now; the hub itself does so by its timetable."""
+    async with hubs.opened(chosen) as opened:
+        await postal_watch.run(opened)
+
+
+def _until(hub: str, key: str, path: str, *, wanted: str) -> dict[str, Any]:
+    """Ask until something is in a state; raises where it does not get there in 20 seconds."""
+    found: dict[str, Any] = {}
+    for _ in range(200):
+        found = _call(hub, "GET", path, key)
+        if found["state"] == wanted:
+            return found
+        time.sleep(0.1)
+    raise errors.RemoteUnavailable(
+        f"{path} is still {found['state']}", detail_vi=f"{path} vẫn ở trạng thái {found['state']}."
+    )
 
 
 def _say(what: str, came: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus import operations
 from lienthong.bus.flows import procedure_sync
-from lienthong.console import server, services, trial_official
+from lienthong.console import server, services, trial_official, trial_systems
 from lienthong.console.cli import output
 from lienthong.core import errors, migrations, settings
 
@@ -38,12 +38,15 @@ def sandbox_command(
     moods: Sequence[str] = (),
     latency_ms: int | None = None,
     store: Path | None = None,
+    callbacks: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Give the command that runs the sandbox as a program of its own."""
     command = [sys.executable, "-m", "lienthong.sandbox", "--host", "127.0.0.1", "--port", str(port)]
     for name, value in (("--catalogue", catalogue), ("--latency-ms", latency_ms), ("--store", store)):
         if value is not None:
             command += [name, str(value)]
+    for system, url in (callbacks or {}).items():
+        command += ["--callback", f"{system}={url}"]
     for mood in moods:
         command += ["--mood", mood]
     return command
@@ -68,6 +71,7 @@ def environment(port: int, home: Path) -> dict[str, str]:
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_PER_SECOND": "1000",
         "LIENTHONG_SYSTEMS__DVCQG_PORTAL__MAX_CONCURRENT": "16",
         **_registers(base),
+        **trial_systems.environment(base),
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
@@ -108,9 +112,16 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
         os.environ.update(environment(settings.load(os.environ).sandbox.port, home))
         (home / "trust").mkdir(exist_ok=True)
         os.environ.setdefault("LIENTHONG_DOCUMENTS__TRUST_FOLDER", str((home / "trust").resolve()))
+        for name, value in trial_systems.files(home).items():
+            os.environ.setdefault(name, value)
         chosen = settings.load(os.environ)
         _write_config(home)
-        command = sandbox_command(port=chosen.sandbox.port, catalogue=catalogue, store=home / "sandbox.db")
+        command = sandbox_command(
+            port=chosen.sandbox.port,
+            catalogue=catalogue,
+            store=home / "sandbox.db",
+            callbacks=trial_systems.callbacks(chosen),
+        )
         sandbox = beside.enter_context(program(command, log=home / "sandbox.log"))
         wait_for(f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/mood", sandbox, home / "sandbox.log")
         _trust(home / "trust", f"http://127.0.0.1:{chosen.sandbox.port}/_sandbox/trust/ca.pem")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -92,9 +93,23 @@ class TextFormatter(_Formatter):
         return "\n".join(part for part in (f"{head} {facts}".rstrip(), self.trouble(record)) if part)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; where one cannot be written, says only whose it was and what kind of trouble that is.
+
+    The standard handler would print the whole trace, unmasked, with what was being handled at that moment.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        kind = sys.exc_info()[0]
+        facts = {"level": "error", "event": "a log line could not be written", "logger": record.name}
+        line = json.dumps({**facts, "trouble": kind.__name__ if kind else ""})
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{line}\n")
+
+
 def start(level: str, form: str, *, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (standard error), masked."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Lines(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

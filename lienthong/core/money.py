@@ -109,6 +109,7 @@ class RefundOrder(records.Record):
     request_number: Reference
     reference: Reference
     provider_reference: str = ""
+    refund_reference: str = Field("", description="the intermediary's own number of the refund, when known")
     amount_vnd: AmountVnd
     is_whole: bool
     reason: Text

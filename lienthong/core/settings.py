@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from lienthong.core import errors, settings_tree
+from lienthong.core import errors, settings_payments, settings_post, settings_tree
 
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
@@ -28,6 +28,8 @@ _TIMETABLE = {
     "record_upkeep": "45 2 * * *",
     "keys_review": "30 6 * * *",
     "payments_watch": "*/5 * * * *",
+    "parcels_watch": "*/10 * * * *",
+    "reconcile_payments": "30 5 * * *",
 }
 
 
@@ -230,6 +232,12 @@ class Residents(Section):
     )
 
 
+class Catalogues(Section):
+    """The national shared catalogues (danh mục dùng chung)."""
+
+    source: str = Field("ngsp", description="the contract that shared catalogues are read at")
+
+
 class Documents(Section):
     """Stored papers of settled dossiers, and the signatures on them (HG 9.2, NA 10, 20.1)."""
 
@@ -251,22 +259,6 @@ class Soap(Section):
 
     username_token_age_s: int = Field(300, ge=30, le=900, description="a UsernameToken is accepted for so long")
     clock_skew_s: int = Field(60, ge=0, le=300, description="how far a caller's clock may be off")
-
-
-class Payments(Section):
-    """Payments of dossiers (NA 8, NT 8.4)."""
-
-    providers: tuple[str, ...] = Field(
-        ("dvcqg_payment", "vnpay", "momo", "paygov", "keypay", "vietqr"),
-        description="contracts that may carry payments; the first that is enabled is taken where none is named",
-    )
-    expiry_minutes: int = Field(30, ge=5, le=10_080, description="so long a payer may pay an attempt")
-    silent_minutes: int = Field(15, ge=1, le=1_440, description="then the intermediary is asked how it stands")
-    alert_hours: int = Field(24, ge=1, description="an attempt without an end for so long is an alert")
-    two_people_above_vnd: int = Field(
-        5_000_000, ge=0, description="larger refunds need the approval of a second person"
-    )
-    return_url: str = Field("", description="page for the payer afterwards, where the request names none")
 
 
 class Archive(Section):
@@ -341,9 +333,11 @@ class Settings(Section):
     sync: Sync = Sync()
     dossiers: Dossiers = Dossiers()
     residents: Residents = Residents()
+    catalogues: Catalogues = Catalogues()
     documents: Documents = Documents()
     soap: Soap = Soap()
-    payments: Payments = Payments()
+    payments: settings_payments.Payments = settings_payments.Payments()
+    post: settings_post.Post = settings_post.Post()
     archive: Archive = Archive()
     spool: Spool = Spool()
     seals: Seals = Seals()

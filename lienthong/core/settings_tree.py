@@ -12,8 +12,10 @@ from lienthong.core import errors
 PREFIX = "LIENTHONG_"
 # Read by others before or beside the settings: the file itself, and where the tests find real data.
 _NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
-# Settings that are files themselves: TLS reads them by name, so `_FILE` does not mean "the value lies in there".
-_FILES = frozenset({"ca_file", "certificate_file", "private_key_file", "client_ca_file", "stamp_ca_file"})
+# Settings that are files themselves: they are read by name, so `_FILE` does not mean "the value lies in there".
+_FILES = frozenset(
+    {"ca_file", "certificate_file", "private_key_file", "client_ca_file", "stamp_ca_file", "places_file"}
+)
 
 
 def read(environ: Mapping[str, str], *, config: Path | None) -> dict[str, Any]:
@@ -79,6 +81,9 @@ _LISTS = (
     ("gateway", "trusted_proxies"),
     ("keys", "remind_days"),
     ("payments", "providers"),
+    ("payments", "statement_providers"),
+    ("post", "carriers"),
+    ("post", "pooled"),
     ("proof", "tokens_once"),
     ("residents", "plain_officials"),
 )

@@ -15,9 +15,9 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from lienthong.core import errors
+from lienthong.core import errors, group_commit, sqlite_driver
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Storage:
             _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
             self._reader = _sqlite_engine(url, size=4)
+            self._desk = group_commit.Desk(_plain_engine(url), self._write_lock, named_failures)
         else:
             self._writer = self._reader = create_async_engine(
                 _async_url(url),
@@ -96,12 +97,28 @@ class Storage:
                     raise
         raise errors.StorageUnavailable()
 
+    async def together(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in a transaction that it may share with others who wait to write at the same moment.
+
+        It comes back when its own is committed. What `work` raises undoes its own part; where the database fails,
+        all who share hear StorageUnavailable. `work` waits for nothing but statements of its connection. On
+        PostgreSQL each has a transaction of its own: writers do not wait for each other there, and the server
+        itself lets commits that meet share one wait for the disk.
+        """
+        if self.is_sqlite:
+            found: T = await self._desk.write(work)
+            return found
+        async with self.transaction() as tx:
+            return await work(tx)
+
     def insert(self, table: sa.Table) -> Any:
         """Give an INSERT that knows `on_conflict_do_…` in the words of this database."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def close(self) -> None:
         """Give back all connections."""
+        if self.is_sqlite:
+            await self._desk.close()
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
@@ -175,10 +192,31 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         max_overflow=0 if size == 1 else 4,
         pool_timeout=60,
         isolation_level="AUTOCOMMIT",
+        module=sqlite_driver.driver(),
+        # Readers are never in a transaction. The writer's connection is: where its COMMIT failed, this undoes it.
+        skip_autocommit_rollback=size > 1,
+        pool_reset_on_return=None if size > 1 else "rollback",
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    _prepare_connections(engine.sync_engine)
+    return engine
+
+
+def _plain_engine(url: str) -> sa.Engine:
+    """Make the engine that is used from one thread of its own."""
+    return _prepare_connections(
+        sa.create_engine(
+            url.replace("+aiosqlite", ""),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"timeout": BUSY_TIMEOUT_S},
+        )
+    )
+
+
+def _prepare_connections(engine: sa.Engine) -> sa.Engine:
+    @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         _use_wal(cursor)

@@ -630,6 +630,10 @@ obligations = sa.Table(
     sa.Column("paid_by", sa.String(36)),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Column("agency", sa.String(200), nullable=False, server_default=""),
+    # What would be owed without the rule of the province, and the rule that made it less or nothing.
+    sa.Column("declared_vnd", sa.BigInteger),
+    sa.Column("fee_rule_id", sa.String(36)),
     sa.UniqueConstraint("dossier_code", "name"),
     comment="What a dossier owes (nghĩa vụ tài chính); `paid_by` is the one attempt by which it is paid",
 )
@@ -670,9 +674,13 @@ payments = sa.Table(
     sa.Column("receipt_at", UtcTime),
     sa.Column("receipt_tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_code", sa.String(60), nullable=False, server_default=""),
+    # Said by a second source too: the intermediary's statement, or a query after a callback.
+    sa.Column("confirmed_at", UtcTime),
+    sa.Column("confirmed_by", sa.String(10)),
     _partly("ix_payments_query_at", "query_at", where="query_at is not null"),
     _partly("ix_payments_receipt_at", "receipt_at", where="receipt_at is not null"),
     _partly("ix_payments_silent", "created_at", where="state in ('created', 'pending')"),
+    sa.Index("ix_payments_paid_at", "provider", "paid_at"),
     comment="Attempts to pay (lần thanh toán): money becomes true only through bus/flows/payment_settlement",
 )
 
@@ -731,7 +739,13 @@ payment_refunds = sa.Table(
     sa.Column("finished_by", sa.String(100)),
     sa.Column("provider_reference", sa.String(100), nullable=False, server_default=""),
     sa.Column("provider_code", sa.String(60), nullable=False, server_default=""),
+    # `api`: the name is what the sector software said; `desk`: a person of the hub, as the machine knows them.
+    sa.Column("requested_through", sa.String(8), nullable=False, server_default="api"),
+    sa.Column("requested_key_id", sa.String(36)),
+    sa.Column("query_at", UtcTime),
+    sa.Column("queries", sa.Integer, nullable=False, server_default="0"),
     _partly("ix_payment_refunds_open", "requested_at", where="state in ('ready', 'sending')"),
+    _partly("ix_payment_refunds_query_at", "query_at", where="query_at is not null"),
     comment="Money to be given back (hoàn tiền): who asked, who approved, how it ended",
 )
 
@@ -745,6 +759,250 @@ payment_receipts = sa.Table(
     sa.Column("record", sa.LargeBinary, nullable=False),
     sa.Column("fetched_at", UtcTime, nullable=False),
     comment="Receipts and vouchers (biên lai, chứng từ) as the intermediary gave them; `record` is sealed",
+)
+
+# ---- rules of the province about fees, and reconciliation with the intermediaries' statements
+
+fee_rules = sa.Table(
+    "fee_rules",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("procedure_code", sa.String(60), nullable=False),
+    sa.Column("channel", sa.String(16), nullable=False),
+    sa.Column("obligation", sa.String(60), nullable=False),
+    sa.Column("amount_vnd", sa.BigInteger, nullable=False),
+    sa.Column("legal_basis", sa.String(500), nullable=False),
+    sa.Column("note", sa.String(300), nullable=False, server_default=""),
+    sa.Column("valid_from", sa.Date, nullable=False),
+    sa.Column("valid_until", sa.Date),
+    sa.Column("set_at", UtcTime, nullable=False),
+    sa.Column("set_by", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("ended_by", sa.String(100)),
+    sa.Column("ended_reason", sa.String(500)),
+    _partly("ix_fee_rules_in_force", "procedure_code", "channel", where="ended_at is null"),
+    comment="What the province takes instead of the procedure's fee (0 = free); an ended row is history",
+)
+
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("provider", sa.String(40), nullable=False),
+    sa.Column("source", sa.String(10), nullable=False),
+    sa.Column("shape", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("day_from", sa.Date, nullable=False),
+    sa.Column("day_until", sa.Date, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("file_name", sa.String(200), nullable=False),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("made_by", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("approved_at", UtcTime),
+    sa.Column("approved_by", sa.String(100)),
+    sa.UniqueConstraint("provider", "digest"),
+    sa.Index("ix_reconciliations_made_at", "made_at"),
+    comment="Comparisons of our book with an intermediary (đối soát); `raw` is the statement as it came, sealed",
+)
+
+statement_lines = sa.Table(
+    "statement_lines",
+    metadata,
+    sa.Column("reconciliation_id", sa.String(36), sa.ForeignKey("reconciliations.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("our_reference", sa.String(40), nullable=False),
+    sa.Column("provider_reference", sa.String(100), nullable=False),
+    sa.Column("amount_vnd", sa.BigInteger, nullable=False),
+    sa.Column("fee_vnd", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("occurred_at", UtcTime, nullable=False),
+    sa.Column("payment_id", sa.String(36)),
+    sa.Column("refund_id", sa.String(36)),
+    _partly("ix_statement_lines_payment_id", "payment_id", where="payment_id is not null"),
+    _partly("ix_statement_lines_refund_id", "refund_id", where="refund_id is not null"),
+    comment="What a statement says of each movement of money; no name, no account, no text of a payer",
+)
+
+reconciliation_differences = sa.Table(
+    "reconciliation_differences",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("reconciliation_id", sa.String(36), sa.ForeignKey("reconciliations.id"), nullable=False, index=True),
+    sa.Column("provider", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("fact", sa.String(250), nullable=False),
+    sa.Column("payment_id", sa.String(36)),
+    sa.Column("refund_id", sa.String(36)),
+    sa.Column("line", sa.Integer),
+    sa.Column("our_reference", sa.String(40), nullable=False, server_default=""),
+    sa.Column("provider_reference", sa.String(100), nullable=False, server_default=""),
+    sa.Column("ours_vnd", sa.BigInteger),
+    sa.Column("theirs_vnd", sa.BigInteger),
+    sa.Column("ours", sa.String(20), nullable=False, server_default=""),
+    sa.Column("theirs", sa.String(20), nullable=False, server_default=""),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("found_at", UtcTime, nullable=False),
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_by", sa.String(100)),
+    sa.Column("reason", sa.String(500)),
+    sa.UniqueConstraint("provider", "kind", "fact"),
+    _partly("ix_reconciliation_differences_open", "provider", "found_at", where="closed_at is null"),
+    comment="Where our book and theirs do not agree: each once, closed by a person with a reason",
+)
+
+
+# ---- the post: parcels, where they are, and the numbers that carriers gave out beforehand
+
+parcels = sa.Table(
+    "parcels",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("number", sa.String(50), nullable=False, unique=True),
+    sa.Column("dossier_code", sa.String(50), sa.ForeignKey("dossiers.code"), nullable=False, index=True),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("carrier", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    # The event that the state comes from; none while only the answer to the booking tells.
+    sa.Column("state_at", UtcTime),
+    sa.Column("carrier_reference", sa.String(100), nullable=False, server_default=""),
+    sa.Column("waybill", sa.String(40), nullable=False, server_default=""),
+    sa.Column("cod_vnd", sa.BigInteger, nullable=False, server_default="0"),
+    # The attempt that becomes true when the carrier says that it took the money.
+    sa.Column("payment_id", sa.String(36), sa.ForeignKey("payments.id")),
+    sa.Column("price_vnd", sa.BigInteger),
+    sa.Column("key_id", sa.String(36), nullable=False),
+    sa.Column("request_id", sa.String(36), nullable=False),
+    # Sealed: the order with its two addresses; and a keyed digest of what was asked, to know it again.
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    # Where the feed stood before the first try: a lost answer is looked for from there on.
+    sa.Column("look_from", sa.String(100), nullable=False, server_default=""),
+    sa.Column("next_at", UtcTime),
+    sa.Column("last_code", sa.String(60), nullable=False, server_default=""),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("booked_at", UtcTime),
+    sa.Column("heard_at", UtcTime),
+    sa.Column("late_at", UtcTime),
+    sa.Column("lost_at", UtcTime),
+    # Whether the dossier has been told of the delivery: due, done, refused; empty where it need not be.
+    sa.Column("effect", sa.String(10), nullable=False, server_default=""),
+    sa.Column("closed_at", UtcTime),
+    # One parcel under way for a dossier in a direction.
+    sa.Index(
+        "uq_parcels_under_way",
+        "dossier_code",
+        "direction",
+        unique=True,
+        sqlite_where=sa.text("closed_at is null"),
+        postgresql_where=sa.text("closed_at is null"),
+    ),
+    sa.Index("ix_parcels_carrier_reference", "carrier", "carrier_reference"),
+    sa.Index("ix_parcels_waybill", "carrier", "waybill"),
+    sa.Index("ix_parcels_created_at", "created_at"),
+    _partly("ix_parcels_next_at", "next_at", where="next_at is not null"),
+    _partly("ix_parcels_open", "carrier", "created_at", where="closed_at is null"),
+    _partly("ix_parcels_effect", "effect", where="effect = 'due'"),
+    comment="Parcels (bưu gửi): a dossier collected, a result delivered; the state follows from the events",
+)
+
+parcel_events = sa.Table(
+    "parcel_events",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("carrier", sa.String(40), nullable=False),
+    sa.Column("event_id", sa.String(100), nullable=False),
+    sa.Column("parcel_id", sa.String(36), sa.ForeignKey("parcels.id")),
+    sa.Column("number", sa.String(100), nullable=False),
+    sa.Column("waybill", sa.String(100), nullable=False),
+    sa.Column("occurred_at", UtcTime, nullable=False),
+    sa.Column("taken_at", UtcTime, nullable=False),
+    sa.Column("how", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("carrier_code", sa.String(60), nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("carrier", "event_id"),
+    sa.Index("ix_parcel_events_parcel_id_occurred_at", "parcel_id", "occurred_at"),
+    sa.Index("ix_parcel_events_unknown", "carrier", "number"),
+    comment="What carriers tell of parcels, each event once; `record` is sealed: sentence and money",
+)
+
+parcel_messages = sa.Table(
+    "parcel_messages",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("carrier", sa.String(40), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False, server_default=""),
+    sa.Column("parcel_id", sa.String(36)),
+    sa.Column("verdict", sa.String(20), nullable=False),
+    sa.Column("reason", sa.String(200), nullable=False, server_default=""),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("ix_parcel_messages_at", "at"),
+    comment="Everything that called back about parcels, genuine or not; `body` is the raw message, sealed",
+)
+
+waybills = sa.Table(
+    "waybills",
+    metadata,
+    sa.Column("carrier", sa.String(40), primary_key=True),
+    sa.Column("number", sa.String(40), primary_key=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("dossier_code", sa.String(50)),
+    sa.Column("direction", sa.String(16)),
+    sa.Column("parcel_id", sa.String(36)),
+    sa.Column("imported_at", UtcTime, nullable=False),
+    sa.Column("imported_by", sa.String(100), nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    # Never two numbers for one dossier in one direction.
+    sa.Index(
+        "uq_waybills_dossier",
+        "carrier",
+        "dossier_code",
+        "direction",
+        unique=True,
+        sqlite_where=sa.text("dossier_code is not null"),
+        postgresql_where=sa.text("dossier_code is not null"),
+    ),
+    _partly("ix_waybills_free", "carrier", "number", where="state = 'free'"),
+    comment="Waybill numbers that a carrier gave out beforehand (kho mã vận đơn): free, held or used",
+)
+
+tracking_cursors = sa.Table(
+    "tracking_cursors",
+    metadata,
+    sa.Column("carrier", sa.String(40), primary_key=True),
+    sa.Column("cursor", sa.String(100), nullable=False, server_default=""),
+    sa.Column("moved_at", UtcTime),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_code", sa.String(60), nullable=False, server_default=""),
+    # Since when its pool of waybill numbers is known to run low.
+    sa.Column("low_at", UtcTime),
+    comment="Where each carrier's feed was read to; moved in the transaction that stores the events",
+)
+
+parcel_questions = sa.Table(
+    "parcel_questions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("parcel_id", sa.String(36), sa.ForeignKey("parcels.id"), nullable=False),
+    sa.Column("kind", sa.String(30), nullable=False),
+    sa.Column("fact", sa.String(200), nullable=False),
+    sa.Column("facts", Json, nullable=False),
+    sa.Column("asked_at", UtcTime, nullable=False),
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_by", sa.String(100)),
+    sa.Column("decision", sa.String(20)),
+    sa.Column("reason", sa.String(500)),
+    sa.UniqueConstraint("parcel_id", "kind", "fact"),
+    _partly("ix_parcel_questions_open", "asked_at", where="closed_at is null"),
+    comment="What a person must decide about parcels: each contradiction once, closed with a reason",
 )
 
 
@@ -772,7 +1030,7 @@ accounts = sa.Table(
     sa.Column("disabled_at", UtcTime),
     sa.Column("disabled_by", sa.String(100)),
     sa.Column("disabled_reason", sa.String(500)),
-    comment="Accounts of the desks (tài khoản bàn điều khiển): hash of the password, sealed secret of the second step",
+    comment="Accounts of the desks: hash of the password, sealed secret of the second step",
 )
 
 sessions = sa.Table(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import functools
 import re
+import threading
 from typing import Final
 
 from lxml import etree
@@ -21,6 +22,7 @@ MOST_ATTRIBUTES: Final = 500_000
 LONGEST_ATTRIBUTE: Final = 65_536
 
 _BLANKS = " \t\r\n"
+_local = threading.local()
 _LONG_ATTRIBUTE = etree.XPath(f"boolean(//@*[string-length(.) > {LONGEST_ATTRIBUTE}])")
 _DECLARED = re.compile(r"""^<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]{0,39})["']""")
 _READABLE = frozenset({"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii"})
@@ -54,29 +56,39 @@ def parse(
     _refuse_doctype(text)
     if text.count('="') + text.count("='") > most_attributes:
         raise XmlRefused("too_many_attributes")
-    # Parsed as UTF-8 whatever the declaration says: it has been decoded above.
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        remove_comments=not as_written,
-        remove_pis=not as_written,
-        strip_cdata=True,
-        collect_ids=False,
-    )
     try:
-        root = etree.fromstring(text.encode("utf-8"), parser)
+        root = etree.fromstring(text.encode("utf-8"), _parser(as_written))
     except (etree.XMLSyntaxError, ValueError):
         raise XmlRefused("malformed") from None
-    if _deeper_than(most_depth)(root):
+    # Most messages are too short for either; XPath would let other threads run in between, which costs them more.
+    if text.count("<") > most_depth and _deeper_than(most_depth)(root):
         raise XmlRefused("too_deep")
-    if _LONG_ATTRIBUTE(root):
+    if len(text) > LONGEST_ATTRIBUTE and _LONG_ATTRIBUTE(root):
         raise XmlRefused("attribute_too_long")
     return root
+
+
+def _parser(as_written: bool) -> etree.XMLParser:
+    """Give this thread's parser, made once: that takes as long as reading a short message with it."""
+    known: dict[bool, etree.XMLParser] | None = getattr(_local, "parsers", None)
+    if known is None:
+        known = _local.parsers = {}
+    if as_written not in known:
+        # Parsed as UTF-8 whatever the declaration says: the text has been decoded before.
+        known[as_written] = etree.XMLParser(
+            encoding="utf-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            dtd_validation=False,
+            attribute_defaults=False,
+            huge_tree=False,
+            remove_comments=not as_written,
+            remove_pis=not as_written,
+            strip_cdata=True,
+            collect_ids=False,
+        )
+    return known[as_written]
 
 
 @functools.cache

@@ -18,13 +18,18 @@ from lienthong.sandbox import (
     dvcqg_payment,
     dvcqg_sso,
     dvcqg_store,
+    ems,
+    keypay,
     momo,
     moods,
+    my_vnpost,
     ngsp,
+    paygov,
     payment_control,
     population_c06,
     population_lgsp,
     residents,
+    vietqr,
     vnpay,
     vnpost_hcc,
 )
@@ -33,6 +38,7 @@ from lienthong.sandbox.courier import Courier
 from lienthong.sandbox.exchange import Exchange
 from lienthong.sandbox.imitation import Imitation
 from lienthong.sandbox.ledger import Ledger
+from lienthong.sandbox.parcels import Carrier
 from lienthong.sandbox.payment_book import Book
 from lienthong.sandbox.payments import Intermediary, Payments
 from lienthong.sandbox.population import Population
@@ -104,7 +110,10 @@ def create_app(settings: Settings | None = None) -> Sandbox:
     )
     payments = _payments(settings, weather)
     post = vnpost_hcc.VnpostHcc(life_s=settings.token_life_s)
-    by_name = {**_registers(settings, population), **payments.by_name, vnpost_hcc.SYSTEM: post}
+    trade, courier = my_vnpost.MyVnpost(life_s=settings.token_life_s), ems.Ems(payments.courier)
+    by_name = {**_registers(settings, population), **payments.by_name}
+    by_name |= {vnpost_hcc.SYSTEM: post, my_vnpost.SYSTEM: trade, ems.SYSTEM: courier}
+    carriers: dict[str, Carrier] = {vnpost_hcc.SYSTEM: post, my_vnpost.SYSTEM: trade, ems.SYSTEM: courier}
     registers = Registers(by_name=by_name, ledger=ledger, weather=weather, latency_s=latency_s)
     state = State(chosen, ledger, weather, registers, population, payments)
 
@@ -126,7 +135,7 @@ def create_app(settings: Settings | None = None) -> Sandbox:
         latency_s=latency_s,
     )
     control.add_routes(app, state)
-    payment_control.add_parcel_routes(app, post)
+    payment_control.add_parcel_routes(app, carriers, weather)
     return app
 
 
@@ -148,9 +157,11 @@ def _payments(settings: Settings, weather: moods.Weather) -> Payments:
     """Set up the intermediaries, which share one book and one courier."""
     book = Book()
     courier = Courier(settings.callbacks, transport=settings.callback_transport, retry_s=settings.callback_retry_s)
-    by_name: dict[str, Intermediary] = {
+    others: dict[str, Intermediary] = {
         vnpay.SYSTEM: vnpay.Vnpay(book, courier),
         momo.SYSTEM: momo.Momo(book, courier),
-        dvcqg_payment.SYSTEM: dvcqg_payment.DvcqgPayment(book, courier),
+        keypay.SYSTEM: keypay.Keypay(book, courier),
+        paygov.SYSTEM: paygov.Paygov(book, courier, life_s=settings.token_life_s),
     }
-    return Payments(book, courier, by_name, weather)
+    platform, bank = dvcqg_payment.DvcqgPayment(book, courier), vietqr.Vietqr(book)
+    return Payments(book, courier, others, weather, platform=platform, bank=bank)

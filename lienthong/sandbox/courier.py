@@ -5,27 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from lienthong.sandbox import faults, imitation
-from lienthong.sandbox.payment_book import Payment
 
 # How often a callback is sent that was not taken. The contract page is silent; the real ones try for hours.
 TRIES = 3
 _TIMEOUT_S = 15.0
 
 
+class Told(Protocol):
+    """What a callback is about: a payment or a parcel; `callbacks` remembers what became of each."""
+
+    system: str
+    callbacks: list[dict[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One callback; `is_taken` reads the answer as the intermediary would."""
 
-    payment: Payment
+    about: Told
     method: str
     url: str
     body: bytes = b""
     is_taken: Callable[[int, bytes], bool] = field(default=lambda status, body: status == 200)
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Courier:
@@ -48,7 +55,7 @@ class Courier:
 
     def send(self, message: Message, chosen: faults.Chosen) -> None:
         """Send a callback as the moods of its payment have it."""
-        system = message.payment.system
+        system = message.about.system
         if not message.url or not imitation.may_return_to(message.url):
             _note(message, "nowhere to send it")
         elif "callback_lost" in chosen:
@@ -60,6 +67,16 @@ class Courier:
             waiting = [message, *self._held.pop(system, [])]
             times = int(chosen.get("callback_twice", {}).get("times", 1))
             self._start(waiting[:1] * max(1, times) + waiting[1:], _late_s(chosen))
+
+    async def ask(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """Ask the hub something and give its answer; status 0 where none came."""
+        if not imitation.may_return_to(url):
+            return 0, b""
+        try:
+            answer = await self._sender().post(url, content=body, headers={"content-type": "application/json"})
+        except httpx.HTTPError:
+            return 0, b""
+        return answer.status_code, answer.content
 
     def forget(self) -> None:
         """Forget what is held or on its way."""
@@ -93,13 +110,19 @@ class Courier:
                 if await self._deliver(message):
                     break
 
-    async def _deliver(self, message: Message) -> bool:
+    def _sender(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(transport=self._transport, timeout=_TIMEOUT_S, trust_env=False)
+        return self._client
+
+    async def _deliver(self, message: Message) -> bool:
         kind = {"content-type": "application/json"} if message.body else {}
         try:
-            answer = await self._client.request(
-                message.method, message.url, content=message.body or None, headers=kind
+            answer = await self._sender().request(
+                message.method,
+                message.url,
+                content=message.body or None,
+                headers={**kind, **dict(message.headers)},
             )
         except httpx.HTTPError as problem:
             _note(message, type(problem).__name__)
@@ -114,4 +137,4 @@ def _late_s(chosen: faults.Chosen) -> float:
 
 
 def _note(message: Message, outcome: object, **more: Any) -> None:
-    message.payment.callbacks.append({"outcome": outcome, **more})
+    message.about.callbacks.append({"outcome": outcome, **more})

@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
-from lienthong.sandbox import faults, payment_book, payment_pages
+from lienthong.sandbox import faults, imitation, payment_book, payment_pages, receipts
 from lienthong.sandbox.courier import Courier, Message
 from lienthong.sandbox.imitation import Request
-from lienthong.sandbox.payment_book import Book, Payment
+from lienthong.sandbox.payment_book import Book, NotPossible, Payment
+from lienthong.sandbox.receipts import WrongMessage
 from lienthong.sandbox.wire import Reply
 
 SYSTEM = "dvcqg_payment"
@@ -31,13 +32,8 @@ _INIT = ("LoaiBanTin", "PhienBan", "MaDoiTac", "MaThamChieu", "SoTien", "LoaiHin
 _RESULT = ("LoaiBanTin", "MaLoi", "MaDoiTac", "MaThamChieu", "SoTien", "MaTienTe", "MaGiaoDich", "MaNganHang",
            "ThoiGianGD", "ThongTinGiaoDich")  # fmt: skip
 _ASK = ("LoaiBanTin", "PhienBan", "MaDoiTac", "MaThamChieu", "ThoiGianGD")
+_LOOK_UP = "dptracuuthanhtoanhs"
 _CONSTANT = {"PhienBan": "1.0.6", "LoaiHinhThanhToan": "PAY", "MaTienTe": "VND"}
-_RECEIPT = ("MaDichVu", "NoiDungThanhToan", "HoTenNguoiNop", "SoCMNDNguoiNop", "DiaChiNguoiNop", "DSKhoanNop")
-_OF_FEES = ("MaDVC", "TenDVC", "MaTTHC", "TenTTHC", "MaDonVi", "TenDonVi", "MaHoSo", "TKThuHuong", "MaNHThuHuong",
-            "TenTKThuHuong", "PhiLePhi")  # fmt: skip
-_OF_FINES = ("MaLoaiHinhThuPhat", "TenLoaiHinhThuPhat", "MaCoQuanQD", "TenCoQuanQD", "KhoBac", "NgayQD", "SoQD",
-             "ThoiGianViPham", "DiaDiemViPham", "TenNguoiViPham", "TaiKhoanThuNSNN")  # fmt: skip
-_OTHER = ("HuyenNguoiNop", "TinhNguoiNop")
 _PDF = b"%PDF-1.4\n% imitation receipt\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 
 
@@ -47,10 +43,6 @@ class Partner:
 
     code: str = "LGSPDEMO"
     secret: str = "PP_TEST_SECRET_2026"
-
-
-class WrongMessage(ValueError):
-    """A message that the platform refuses; names the field and the rule."""
 
 
 class DvcqgPayment:
@@ -137,14 +129,16 @@ class DvcqgPayment:
             raise WrongMessage("SoTien")
         if not body["ThongTinGiaoDich"].isascii():
             raise WrongMessage("ThongTinGiaoDich: ASCII")
-        _check_receipt(body.get("ThongTinBienLai"))
+        receipts.check(body.get("ThongTinBienLai"), "ThongTinBienLai")
         if self._book.find(SYSTEM, body["MaThamChieu"]) is not None:
             raise WrongMessage("MaThamChieu: đã có / exists already")
         payment = self._book.add(
             SYSTEM, body["MaThamChieu"], amount_vnd=int(body["SoTien"]), asked=body, now=request.now
         )
+        payment.told_number = f"PP{payment.number}"
         request.about |= {"reference": payment.reference, "amount_vnd": payment.amount_vnd}
-        told = {"MaLoi": "00", "MoTaLoi": "", "UrlThanhToan": f"{_base(request)}/pay?t={payment.reference}"}
+        url = f"{imitation.base_of(request)}/pay?t={payment.reference}"
+        told = {"MaLoi": "00", "MoTaLoi": "", "UrlThanhToan": url}
         return Reply(orjson.dumps(told), outcome="accepted", had_effect=True)
 
     def _query(self, request: Request, body: dict[str, Any]) -> Reply:
@@ -159,7 +153,7 @@ class DvcqgPayment:
         if payment.state != payment_book.PAID:
             raise WrongMessage("MaThamChieu: chưa thanh toán / not paid")
         if "receipt_as_address" in request.chosen:
-            url = f"{_base(request)}/bills/{payment.reference}.pdf"
+            url = f"{imitation.base_of(request)}/bills/{payment.reference}.pdf"
             return Reply(orjson.dumps({"MaLoi": "00", "UrlBienLai": url}))
         return Reply(_PDF, content_type=b"application/pdf")
 
@@ -167,6 +161,37 @@ class DvcqgPayment:
         payment = self._book.find(SYSTEM, body["MaThamChieu"])
         if payment is None:
             raise WrongMessage("MaThamChieu: không có / not found")
+        return payment
+
+    async def look_up_bill(self, dossier: str) -> dict[str, Any]:
+        """Ask the province what a dossier owes, as the portal does before a payer comes (contracts §7.1.4).
+
+        Gives its answer, and under `problem` what the portal could not use of it. Raises NotPossible.
+        """
+        address = self._courier.addresses.get(SYSTEM, "")
+        if not address:
+            raise NotPossible("chưa đặt nơi nhận của dvcqg_payment / no address of the hub is set")
+        url = f"{address.rpartition('/')[0]}/{_LOOK_UP}"
+        status, raw = await self._courier.ask(url, orjson.dumps({"MaHoSo": dossier}))
+        try:
+            told = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            told = None
+        return {"status": status, "answer": told, "problem": _unusable(told, dossier)}
+
+    def pay_bill(self, bill: dict[str, Any], *, chosen: faults.Chosen, now: float) -> Payment:
+        """Let somebody pay what a province said of a dossier; the province hears the result under its own number.
+
+        That the result carries `transaction_id` is assumed: the page does not say it. Raises NotPossible.
+        """
+        reference = str(bill["transaction_id"])
+        if self._book.find(SYSTEM, reference) is not None:
+            raise NotPossible("đã trả / paid already")
+        asked = {"ThongTinGiaoDich": f"THANH TOAN {reference}"}
+        amount_vnd = sum(int(line["SoTien"]) for line in bill["DSKhoanNop"])
+        payment = self._book.add(SYSTEM, reference, amount_vnd=amount_vnd, asked=asked, now=now)
+        payment.told_number = f"PP{payment.number}"
+        self.act(payment, "pay", chosen=chosen, now=now)
         return payment
 
     # ---------------------------------------------------------------------------------------- page and callback
@@ -223,40 +248,33 @@ class DvcqgPayment:
         fields = {
             "LoaiBanTin": kind, "MaLoi": code, "MaDoiTac": self.partner.code, "MaThamChieu": payment.reference,
             "SoTien": payment.amount_vnd + by_vnd, "MaTienTe": "VND",
-            "MaGiaoDich": f"PP{payment.number}" if is_over else "", "MaNganHang": "VCB" if is_over else "",
+            "MaGiaoDich": payment.told_number if is_over else "", "MaNganHang": "VCB" if is_over else "",
             "ThoiGianGD": datetime.fromtimestamp(at, _VIETNAM).strftime("%Y%m%d%H%M%S"),
             "ThongTinGiaoDich": payment.asked["ThongTinGiaoDich"],
         }  # fmt: skip
         return fields | {"MaXacThuc": self.signed(fields, _RESULT)}
 
 
-def _check_receipt(given: Any) -> None:
-    if not isinstance(given, dict):
-        raise WrongMessage("ThongTinBienLai")
-    strange = set(given) - {*_RECEIPT, *_OF_FEES, *_OF_FINES, *_OTHER}
-    if strange:
-        raise WrongMessage(f"ThongTinBienLai.{min(strange)[:40]}: trường lạ / unknown field")
-    needed = {"2": _OF_FEES, "1": _OF_FINES}.get(str(given.get("MaDichVu")))
-    if needed is None:
-        raise WrongMessage("ThongTinBienLai.MaDichVu: 1, 2")
-    for name in (*_RECEIPT, *needed):
-        if given.get(name) in (None, "", []):
-            raise WrongMessage(f"ThongTinBienLai.{name}: thiếu / missing")
-    if len(str(given.get("TenTTHC", ""))) > 250:
-        raise WrongMessage("ThongTinBienLai.TenTTHC: 250")
-    _check_lines(given["DSKhoanNop"], "DSKhoanNop", ("NoiDung", "SoTien"))
-    if needed is _OF_FEES:
-        _check_lines(given["PhiLePhi"], "PhiLePhi", ("LoaiPhiLePhi", "MaPhiLePhi", "TenPhiLePhi", "SoTien"))
-
-
-def _check_lines(rows: Any, name: str, fields: tuple[str, ...]) -> None:
-    if not isinstance(rows, list):
-        raise WrongMessage(f"ThongTinBienLai.{name}: danh sách / list")
-    for row in rows:
-        if not isinstance(row, dict) or set(row) != set(fields):
-            raise WrongMessage(f"ThongTinBienLai.{name}: {', '.join(fields)}")
-        if not _AMOUNT.fullmatch(str(row["SoTien"])):
-            raise WrongMessage(f"ThongTinBienLai.{name}.SoTien")
+def _unusable(told: Any, dossier: str) -> str:
+    """Name what the portal could not use of an answer; empty where nothing is wrong."""
+    code = str(told.get("error_code")) if isinstance(told, dict) else ""
+    if code in ("0", "-1"):
+        return "" if told["message"] == [] else "message: []"
+    bill = told.get("message") if code == "1" else None
+    if not isinstance(bill, dict):
+        return "error_code, message"
+    given = dict(bill)
+    numbers = [given.pop(name, None) for name in ("transaction_id", "client_id", "MaTraCuuTT")]
+    if not all(isinstance(number, str) and number for number in numbers):
+        return "transaction_id, client_id, MaTraCuuTT"
+    if not re.fullmatch(re.escape(dossier) + r"20\d{12}", str(numbers[2])):
+        return "MaTraCuuTT"
+    try:
+        # Nobody has come to pay yet: of the address of whoever will, a province need not know anything.
+        receipts.check(given, "message", may_be_empty=("DiaChiNguoiNop", "SoCMNDNguoiNop"))
+    except WrongMessage as wrong:
+        return str(wrong)
+    return ""
 
 
 def _as_facade(reply: Reply) -> Reply:
@@ -264,10 +282,6 @@ def _as_facade(reply: Reply) -> Reply:
         ok = orjson.loads(reply.body).get("MaLoi") == "00"
         reply.body = orjson.dumps({"error_code": "0" if ok else "-1", "message": reply.body.decode()})
     return reply
-
-
-def _base(request: Request) -> str:
-    return f"{request.url.partition(f'/{SYSTEM}/')[0]}/{SYSTEM}"
 
 
 def _is_taken(status: int, body: bytes, proof: str) -> bool:

@@ -142,6 +142,11 @@ def may_return_to(address: str) -> bool:
     return found.scheme in ("http", "https") and (host in _LOCAL or host.endswith((".example", ".example.vn")))
 
 
+def base_of(request: Request) -> str:
+    """Give the address of the imitated system as its caller knows it."""
+    return f"{request.url.partition(f'/{request.system}/')[0]}/{request.system}"
+
+
 def sent_to(address: str, **query: str) -> Reply:
     """Send a browser on, with these added to the query of the address."""
     joined = f"{address}{'&' if '?' in address else '?'}{urlencode(query)}" if query else address

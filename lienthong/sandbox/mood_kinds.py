@@ -9,10 +9,13 @@ ADAPTER, PORTAL, EVERY = "dvcqg_adapter", "dvcqg_portal", "*"
 C06, LGSP, NGSP = "population_c06", "population_lgsp", "ngsp"
 STORE, SSO = "dvcqg_store", "dvcqg_sso"
 VNPAY, MOMO, PLATFORM = "vnpay", "momo", "dvcqg_payment"
-HCC = "vnpost_hcc"
-INTERMEDIARIES = (VNPAY, MOMO, PLATFORM)
+KEYPAY, PAYGOV, VIETQR = "keypay", "paygov", "vietqr"
+HCC, MY_VNPOST, EMS = "vnpost_hcc", "my_vnpost", "ems"
+INTERMEDIARIES = (VNPAY, MOMO, PLATFORM, KEYPAY, PAYGOV)
+CALLERS = (*INTERMEDIARIES, EMS)
+CARRIERS = (HCC, MY_VNPOST, EMS)
 OF_THE_PORTAL = (ADAPTER, PORTAL)
-SYSTEMS = (*OF_THE_PORTAL, C06, LGSP, NGSP, STORE, SSO, *INTERMEDIARIES, HCC)
+SYSTEMS = (*OF_THE_PORTAL, C06, LGSP, NGSP, STORE, SSO, *INTERMEDIARIES, VIETQR, *CARRIERS)
 
 LIST_SERVICES = frozenset({"LayDanhSachTTHC", "LayDanhMucCoQuan", "LayDanhMucLinhVuc", "list", "provinces"})
 DETAIL_SERVICES = frozenset({"LayThuTuc", "detail"})
@@ -41,7 +44,7 @@ class Kind:
 
 
 def _callback(vi: str, en: str, params: Params | None = None) -> Kind:
-    return Kind(vi, en, params or {}, systems=INTERMEDIARIES, services=frozenset({"pay"}), is_shape=True)
+    return Kind(vi, en, params or {}, systems=CALLERS, services=frozenset({"pay", "event"}), is_shape=True)
 
 
 PAYMENTS: dict[str, Kind] = {
@@ -54,6 +57,7 @@ PAYMENTS: dict[str, Kind] = {
     "receipt_as_address": Kind(
         "biên lai là địa chỉ", "an address instead of the receipt", systems=(PLATFORM,), is_shape=True
     ),
-    "feed_repeated": Kind("sự kiện lặp", "events that come again", systems=(HCC,), is_shape=True),
-    "feed_unordered": Kind("sự kiện đảo thứ tự", "events in the wrong order", systems=(HCC,), is_shape=True),
+    "feed_repeated": Kind("sự kiện lặp", "events that come again", systems=CARRIERS, is_shape=True),
+    "feed_unordered": Kind("sự kiện đảo thứ tự", "events in the wrong order", systems=CARRIERS, is_shape=True),
+    "feed_unread": Kind("sự kiện hỏng", "a row that cannot be read", systems=(HCC, EMS), is_shape=True),
 }

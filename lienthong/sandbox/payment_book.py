@@ -10,6 +10,10 @@ from typing import Any
 WAITING, PAID, FAILED, SUSPECT = "waiting", "paid", "failed", "suspect"
 
 
+class NotPossible(ValueError):
+    """Something that a payment is not in the state for."""
+
+
 @dataclass(slots=True)
 class Refund:
     """Money given back, or on its way back."""
@@ -22,7 +26,9 @@ class Refund:
 
 @dataclass(slots=True)
 class Payment:
-    """One attempt to pay. `asked` is what came with it, `code` the intermediary's own word for how it ended."""
+    """One attempt to pay. `asked` is what came with it, `code` the intermediary's own word for how it ended,
+    `told_number` the number by which it calls the attempt where that is not `number`.
+    """
 
     system: str
     reference: str
@@ -32,6 +38,7 @@ class Payment:
     number: str
     state: str = WAITING
     code: str = ""
+    told_number: str = ""
     settled_at: float = 0.0
     refunds: list[Refund] = field(default_factory=list)
     callbacks: list[dict[str, Any]] = field(default_factory=list)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 from urllib.parse import urlencode
 
-from lienthong.sandbox import wire
+from lienthong.sandbox import faults, imitation, payment_book, wire
+from lienthong.sandbox.imitation import Request
+from lienthong.sandbox.payment_book import Payment
 from lienthong.sandbox.wire import Reply
 
 CHOICE = "choice"
@@ -15,8 +18,44 @@ CHOICES = {
     "fail": "Không đủ số dư / insufficient balance",
     "cancel": "Huỷ / cancel",
     "suspect": "Trừ tiền nhưng nghi ngờ gian lận / debited, suspected fraud",
+    "other_amount": "Chuyển số tiền khác / transfer another amount",
+    "twice": "Chuyển hai lần / transfer twice",
+    "no_memo": "Chuyển không ghi nội dung / transfer without the memo",
     "abandon": "Bỏ đi, không làm gì / leave without a word",
 }
+
+
+class Act(Protocol):
+    """Ends an attempt as a payer chose; says whether it still waited."""
+
+    def __call__(self, payment: Payment, choice: str, *, chosen: faults.Chosen, now: float) -> bool:
+        """End it."""
+        ...
+
+
+def visited(
+    name: str, payment: Payment | None, request: Request, *, info: str, choices: tuple[str, ...], act: Act,
+    back: Callable[[], str],
+) -> Reply:  # fmt: skip
+    """Show the page of an attempt, or do what was chosen on it and send the payer `back`."""
+    if payment is None:
+        return said(name, "Không có giao dịch này / no such payment", status=404, outcome="refused")
+    if payment.state != payment_book.WAITING:
+        return said(name, "Giao dịch đã kết thúc / already ended", status=400, outcome="refused")
+    choice = request.query.get(CHOICE, "")
+    if choice == "abandon":
+        return said(name, "Đã rời trang, chưa trả / left, not paid")
+    if choice not in choices:
+        offered = (*choices, "abandon")
+        return to_choose(name, amount_vnd=payment.amount_vnd, info=info, query=request.query, choices=offered)
+    act(payment, choice, chosen=request.chosen, now=request.now)
+    address = back()
+    if imitation.may_return_to(address):
+        reply = imitation.sent_to(address)
+    else:
+        reply = said(name, "Đã xong / done; the return address is not local")
+    reply.outcome, reply.had_effect = "accepted", True
+    return reply
 
 
 def to_choose(
@@ -27,17 +66,18 @@ def to_choose(
     links = {choice: html.escape(urlencode({**kept, CHOICE: choice})) for choice in choices}
     rows = "".join(f'<li><a href="?{to}">{html.escape(CHOICES[choice])}</a></li>' for choice, to in links.items())
     amount = f"{amount_vnd:,}".replace(",", ".")
-    return _page(name, f"<p>{html.escape(info)}</p><p><strong>{amount} đ</strong></p><ul>{rows}</ul>")
+    return page(name, f"<p>{html.escape(info)}</p><p><strong>{amount} đ</strong></p><ul>{rows}</ul>")
 
 
 def said(name: str, text: str, *, status: int = 200, outcome: str = "read") -> Reply:
     """Show one sentence."""
-    reply = _page(name, f"<p>{html.escape(text)}</p>", status=status)
+    reply = page(name, f"<p>{html.escape(text)}</p>", status=status)
     reply.outcome, reply.shown = outcome, text.encode()
     return reply
 
 
-def _page(name: str, inside: str, *, status: int = 200) -> Reply:
+def page(name: str, inside: str, *, status: int = 200) -> Reply:
+    """Write a page around this."""
     title = html.escape(f"{name}: thanh toán giả lập / imitation payment")
     text = (
         '<!DOCTYPE html><html lang="vi"><head><meta charset="utf-8">'

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from lienthong.sandbox import faults
+from lienthong.sandbox import dvcqg_payment, faults, vietqr
 from lienthong.sandbox.courier import Courier
+from lienthong.sandbox.dvcqg_payment import DvcqgPayment
 from lienthong.sandbox.imitation import Imitation
 from lienthong.sandbox.moods import Weather
-from lienthong.sandbox.payment_book import WAITING, Book, Payment
+from lienthong.sandbox.payment_book import WAITING, Book, NotPossible, Payment
+from lienthong.sandbox.vietqr import Vietqr
 
-
-class NotPossible(ValueError):
-    """A payment that is not in the state for it."""
+__all__ = ["NotPossible", "Payments"]
 
 
 class Intermediary(Imitation, Protocol):
@@ -31,9 +31,20 @@ class Intermediary(Imitation, Protocol):
 class Payments:
     """What the routes share: the book, the courier, and the intermediaries by name."""
 
-    def __init__(self, book: Book, courier: Courier, by_name: dict[str, Intermediary], weather: Weather) -> None:
+    def __init__(
+        self,
+        book: Book,
+        courier: Courier,
+        others: dict[str, Intermediary],
+        weather: Weather,
+        *,
+        platform: DvcqgPayment,
+        bank: Vietqr,
+    ) -> None:
         """Show and steer these."""
-        self.book, self.courier, self.by_name, self.weather = book, courier, by_name, weather
+        self.book, self.courier, self.weather = book, courier, weather
+        self.platform, self.bank = platform, bank
+        self.by_name: dict[str, Intermediary] = {**others, dvcqg_payment.SYSTEM: platform, vietqr.SYSTEM: bank}
 
     def forget(self) -> None:
         """Forget every payment and every callback on its way."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from lienthong.sandbox import tokens
+from lienthong.sandbox import faults, tokens
 from lienthong.sandbox.imitation import Request
+from lienthong.sandbox.parcels import Parcel
 from lienthong.sandbox.tokens import Tokens
 from lienthong.sandbox.wire import Reply
 
@@ -34,20 +35,6 @@ class Account:
     key: str = "demoCustomerKey"
     secret: str = "demoCustomerSecret"
     customer: str = "H56HCC01"
-
-
-@dataclass(slots=True)
-class Parcel:
-    """One order at the post."""
-
-    number: str
-    item: str
-    is_cancelled: bool = False
-    codes: list[int] = field(default_factory=list)
-
-    def described(self) -> dict[str, Any]:
-        """Return the parcel without anybody's name."""
-        return {"number": self.number, "item": self.item, "codes": self.codes, "cancelled": self.is_cancelled}
 
 
 class VnpostHcc:
@@ -93,7 +80,9 @@ class VnpostHcc:
             return Reply(b'{"Status":"404","Message":"No matching resource"}', 404, outcome="refused")
         return call(request)
 
-    def event(self, number: str, code: int, *, now: float, message: str = "") -> bool:
+    def event(
+        self, number: str, code: int, *, now: float, message: str = "", chosen: faults.Chosen | None = None
+    ) -> bool:
         """Let something happen to a parcel; says whether there is one."""
         parcel = self.parcels.get(number)
         if parcel is None:
@@ -134,7 +123,7 @@ class VnpostHcc:
             # What the post says of an order that it has already is not public; 101 is also "handed over".
             return _said("101", "Đơn hàng đã tồn tại", outcome="duplicate")
         item = str(body.get("ItemCode") or f"EH{len(self.parcels) + 1:09d}VN")
-        self.parcels[number] = Parcel(number, item)
+        self.parcels[number] = Parcel(SYSTEM, number, item, cod_vnd=int(body.get("CODAmount", 0)))
         self.event(number, 1, now=request.now)
         return _said("100", "Thành công", outcome="accepted", had_effect=True)
 
@@ -169,6 +158,9 @@ class VnpostHcc:
         page = self._events[begin : begin + int(size)]
         if "feed_unordered" in request.chosen:
             page = [*reversed(page[:-1]), *page[-1:]]
+        if "feed_unread" in request.chosen and page:
+            # One row more that says neither what happened nor when.
+            page = [{"_id": {"$oid": f"{len(self._events):08x}{'e' * 16}"}, "OrderNumber": None}, *page]
         pages = -(-len(self._events) // int(size))
         body = {"_size": len(page), "_total_pages": pages, "_returned": len(page), "_embedded": {"rh:doc": page}}
         return Reply(orjson.dumps(body))

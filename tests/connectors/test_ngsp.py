@@ -226,8 +226,22 @@ async def test_the_rows_of_a_catalogue_come_as_text(stage: Stage) -> None:
 async def test_the_structure_of_a_catalogue_is_read(stage: Stage) -> None:
     column = {"PropertyCode": "MA", "PropertyName": "Mã", "PropertyType": "String"}
     stage.answer_all(lambda: httpx.Response(200, json=[column]))
-    (found,) = await stage.connector.catalogue_structure("magioitinh")
+    (found,) = await stage.connector.catalogue_columns("magioitinh")
     assert (found.code, found.name, found.type) == ("MA", "Mã", "String")
+
+
+async def test_a_failure_that_comes_with_200_instead_of_rows_is_a_refusal(stage: Stage) -> None:
+    stage.answer_all(lambda: httpx.Response(200, json={"MSG": "Category not found", "Count": 0}))
+    with pytest.raises(errors.RemoteRefused) as raised:
+        await stage.connector.catalogue_rows("khongco")
+    assert raised.value.facts["remote_message"] == "Category not found"
+
+
+@pytest.mark.parametrize("body", ['{"Count":0}', '[{"PropertyName":"Mã"}]', "[1]"])
+async def test_a_structure_that_cannot_be_read_is_garbled(body: str, stage: Stage) -> None:
+    stage.answer_all(text(body))
+    with pytest.raises(errors.RemoteGarbled):
+        await stage.connector.catalogue_columns("magioitinh")
 
 
 async def test_a_refused_insertion_comes_with_200_and_is_a_refusal_that_names_the_duplicate(stage: Stage) -> None:
@@ -272,7 +286,7 @@ async def test_the_sandbox_s_filings_and_catalogues_are_read(before_sandbox: Sta
     assert (await connector.filing("2607000001"))["IN_JOURNAL_NO"] == "2607000001"
     assert await connector.filing("9") is None
     assert {"MA": "1", "TEN": "Nam"} in await connector.catalogue_rows("magioitinh")
-    assert len(await connector.catalogue_structure("magioitinh")) == 2
+    assert len(await connector.catalogue_columns("magioitinh")) == 2
     assert await connector.insert_rows("madantoc", [{"MA": "99", "TEN": "Thử"}]) == 1
     with pytest.raises(errors.RemoteRefused, match="duplicate"):
         await connector.insert_rows("madantoc", [{"MA": "99", "TEN": "Thử"}])

@@ -192,11 +192,7 @@ def test_a_connector_has_its_line_in_the_registry(contract: str) -> None:
     assert re.search(rf'^    "{contract}": ', registry, re.MULTILINE), f"add {contract} to CONNECTORS"
 
 
-# Connectors that are there before anything uses them: their imitations come with the flows that will.
-NOT_IMITATED_YET = {"ems", "keypay", "my_vnpost", "paygov", "vietqr"}
-
-
-@pytest.mark.parametrize("contract", sorted(set(CONTRACTS) - NOT_IMITATED_YET))
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_a_connector_has_an_imitation_in_the_sandbox(contract: str) -> None:
     sandbox = "".join(path.read_text(encoding="utf-8") for path in (HOUSE / "sandbox").glob("*.py"))
     assert f'"{contract}"' in sandbox, f"the sandbox must answer under /{contract}/"

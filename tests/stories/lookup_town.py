@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from lienthong.api_keys import assertions, keys, officials
 from lienthong.bus import hub as hubs
 from lienthong.bus.flows import dossier_status, resident_lookup, resident_views
+from lienthong.connectors import roles
 from lienthong.core import access_record, clock, errors, people, records, storage, tables
 
 CODE = "000.00.00.H38-260115-0001"
@@ -244,6 +245,17 @@ class Businesses:
             legal_representatives=("TRẦN VĂN VÍ DỤ",),
             members=(people.EnterpriseMember(name="TRẦN VĂN VÍ DỤ"),),
         )
+
+    def catalogue_names(self) -> list[str]:
+        return ["madantoc", "magioitinh"]
+
+    async def catalogue_rows(self, name: str) -> list[dict[str, str]]:
+        if name not in self.catalogue_names():
+            raise errors.RemoteRefused(system=self.name, remote_code="HTTP 404")
+        return [{"MA": "01", "TEN": "Kinh"}, {"MA": "02", "TEN": "Tày"}]
+
+    async def catalogue_columns(self, name: str) -> list[roles.CatalogueColumn]:
+        return [roles.CatalogueColumn(code=it, name=it, type="String") for it in ("MA", "TEN")]
 
     async def close(self) -> None:
         return None

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus.flows import dossier_status, payment, payment_views
-from lienthong.core import clock, errors, money, records, settings, storage, tables
+from lienthong.core import clock, errors, money, records, settings, settings_payments, storage, tables
 
 CODE = "000.00.00.H38-260115-0001"
 AGENCY = "000.00.00.H38"
@@ -45,6 +45,7 @@ class Intermediary:
     """Carries payments: signs what it says, answers when it likes, and counts what it was asked."""
 
     name: str = "vnpay"
+    callback_name: str = "ipn"
     orders: list[money.PaymentOrder] = field(default_factory=list)
     refunds: list[money.RefundOrder] = field(default_factory=list)
     asked: int = 0
@@ -177,7 +178,7 @@ async def opened(home: Path, database_url: str = "", **chosen: Any) -> AsyncIter
     sections: dict[str, Any] = {
         "agency": settings.Agency(code=AGENCY),
         "systems": builders.NOBODY,
-        "payments": settings.Payments(**chosen),
+        "payments": settings_payments.Payments(**chosen),
     }
     async with builders.running_hub(home, database_url=database_url, now=lambda: moments[0], **sections) as plain:
         bank, other = Intermediary(), Intermediary(name="momo")

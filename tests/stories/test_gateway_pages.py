@@ -186,6 +186,20 @@ def test_the_openapi_document_is_true(server: Server, tmp_path: Path):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
+async def test_the_assertion_of_an_official_stands_in_document_and_reference(reader: httpx.AsyncClient):
+    told = orjson.loads((await reader.get("/openapi.json")).content)
+    wanted = {}
+    for operation in operations.OPERATIONS:
+        for part in told["paths"][operation.path][operation.method.lower()]["parameters"]:
+            if part["name"] == "X-Official-Assertion":
+                wanted[operation.name] = (part["in"], part["required"], " / " in part["description"])
+    assert wanted == dict.fromkeys(NEED_AN_OFFICIAL, ("header", True, True))
+    for language, word in (("vi", "hệ thống nơi cán bộ đăng nhập"), ("en", "where the official signed in")):
+        page = (await reader.get(f"/docs?lang={language}")).text
+        assert page.count("X-Official-Assertion: $ASSERTION") == len(NEED_AN_OFFICIAL)
+        assert page.count(word) >= len(NEED_AN_OFFICIAL)
+
+
 async def test_the_document_speaks_both_languages(reader: httpx.AsyncClient):
     told = orjson.loads((await reader.get("/openapi.json")).content)
     for operation in operations.OPERATIONS:

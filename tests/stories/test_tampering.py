@@ -1,8 +1,9 @@
-"""Nobody alters the record unnoticed: a thousand tries, each found, and no alarm on an untouched record."""
+"""Nobody alters the record unnoticed: every try of many is found, and an untouched record raises no alarm."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -26,6 +27,8 @@ from lienthong.monitoring import (
     witnesses,
 )
 
+# `make proofs` tries a thousand.
+MANY = int(os.environ.get("TAMPERINGS", "250"))
 VERIFIER = Path(__file__).parents[2] / "docs" / "verify_journal.py"
 
 
@@ -66,8 +69,8 @@ async def test_every_tampering_is_found_with_its_place(made: sealed.SealedHome, 
 
 
 @pytest.mark.long
-async def test_a_thousand_tamperings_are_found(made: sealed.SealedHome, tmp_path: Path) -> None:
-    done = await tamper_and_look(made, tmp_path, times=1_000)
+async def test_a_great_many_tamperings_are_found(made: sealed.SealedHome, tmp_path: Path) -> None:
+    done = await tamper_and_look(made, tmp_path, times=MANY)
     print("\n" + "\n".join(f"{count:4}  {what}" for what, count in sorted(done.items())))
 
 

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import clear_text
+
 from lienthong.console import services, trial
 
 EMBEDDED, FULL = "embedded", "full"
@@ -147,6 +149,7 @@ def opened(size: str, extra: dict[str, str] | None = None, catalogue: Path | Non
         # Not pytest's folder: as root PostgreSQL runs as another user, who may not enter there.
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="town-", ignore_cleanup_errors=True)))
         home.chmod(0o755)
+        stack.callback(clear_text.look_into_home, home)
         town = Town(size, home, stack, extra or {})
         stack.callback(town.stop)
         town.start_sandbox(catalogue)

@@ -126,3 +126,20 @@ def test_lines_below_the_level_and_the_chatter_of_libraries_are_not_printed() ->
     logging.getLogger("lienthong.test").debug("chi tiết")
     logging.getLogger("httpx").info("GET https://vi-du.vn/?cccd=001099000001")
     assert stream.getvalue() == ""
+
+
+def test_a_line_that_cannot_be_written_does_not_show_what_was_being_handled(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream, words in ((closed, ("broken",)), (io.StringIO(), ("%d rows", "none"))):
+        logs.start("info", "json", stream=stream)
+        try:
+            raise ValueError(f"about {1099000001:012d}")
+        except ValueError:
+            logging.getLogger("lienthong.x").exception(*words)
+    said = capsys.readouterr().err
+    assert said.count("a log line could not be written") == 2
+    assert "lienthong.x" in said
+    assert f"{1099000001:012d}" not in said

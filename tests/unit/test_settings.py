@@ -149,3 +149,10 @@ def test_what_is_shown_holds_no_secret() -> None:
     assert PASSWORD not in str(shown)
     assert shown["database"]["url"] == "postgresql://***@db:5432/hub"
     assert shown["systems"]["dvcqg_adapter"]["username"] == "tinh-h38"
+
+
+def test_the_file_of_a_carriers_places_was_taken_for_a_secret_in_a_file(tmp_path: Path) -> None:
+    places = tmp_path / "places.csv"
+    places.write_text("level,code,number\n")
+    chosen = settings.load({"LIENTHONG_SYSTEMS__EMS__PLACES_FILE": str(places)})
+    assert chosen.systems["ems"]["places_file"] == str(places)

@@ -271,3 +271,35 @@ def _content(kind: soap_types.Kind, value: Any) -> str:
         )
         return "".join(f"<entry>{pair}</entry>" for pair in pairs)
     return str(value).lower() if isinstance(value, bool) else soap_codec.text(str(value))
+
+
+QUICK = sorted(name for name in NAMES if READER._quick[name] is not None)
+ODDITIES = ("", " ", "\n", "\u00a0", "x", "1", "+1", "1.5", "true", "9" * 19, "1.000001", "<b/>", "<!--x-->")
+SPOILT = ("{}", "{}{}", "", " {} ", "x{}", "{}x", "\u00a0{}")
+
+
+@pytest.mark.parametrize("name", QUICK)
+@given(data=st.data())
+@PATIENT
+def test_what_the_quick_reader_takes_the_schema_takes_too_and_reads_alike(name: str, data: st.DataObject):
+    """Values that the schema minds are for the models, at both: only the form is compared."""
+    call = PLAN.calls[name]
+    parts = []
+    for element in data.draw(st.permutations(call.request.elements) | st.just(call.request.elements)):
+        attribute = data.draw(st.sampled_from(["", "", "", "", " a='1'", " xmlns=''", NIL_TRUE]))
+        value = data.draw(st.sampled_from(ODDITIES))
+        shape = data.draw(st.sampled_from(["{}", "{}", "{}", *SPOILT]))
+        parts.append(shape.replace("{}", f"<{element.name}{attribute}>{value}</{element.name}>"))
+    node = etree.fromstring(f'<{name} xmlns="urn:lienthong:v1">{"".join(parts)}</{name}>')
+    found = READER._quick[name](node)
+    is_right = SCHEMA.validate(node)
+    if found is not None:
+        assert is_right or all(one.type_name in soap_reading._OF_VALUES for one in SCHEMA.error_log)
+        assert found == CODEC.readers[name](node)
+
+
+NIL_TRUE = ' xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"'
+
+
+def test_the_quick_reader_is_there_for_what_is_asked_most():
+    assert {"procedures.get", "procedures.versions", "dossiers.get", "enquiries.get", "payments.get"} <= set(QUICK)

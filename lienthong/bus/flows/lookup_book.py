@@ -16,8 +16,34 @@ from lienthong.bus.hub import Hub
 from lienthong.core import clock, errors, journal, storage, tables
 
 _l, _e, _r = tables.lookups, tables.lookup_exceptions, tables.lookup_rules
+_o = tables.officials
+# Made once: putting such a statement together costs more than the database's answer to it.
+_SETTLED = (
+    _l.update()
+    .where(_l.c.id == sa.bindparam("question_id"))
+    .values(outcome=sa.bindparam("said"), rows=sa.bindparam("found_rows"), answered_at=sa.bindparam("moment"))
+)
+_USED = _o.update().where(_o.c.id == sa.bindparam("official")).values(last_used_at=sa.bindparam("moment"))
 ASKED = "asked"
 ANSWERED = ("ok", "not_found")
+_WRITE = _l.insert()
+_RULE = sa.select(_r).where(_r.c.procedure_code == sa.bindparam("code"))
+_IN_FORCE = sa.select(_e).where(
+    _e.c.official_id == sa.bindparam("official"), _e.c.ended_at.is_(None), _e.c.ends_at > sa.bindparam("moment")
+)
+_SAME = (_l.c.dossier_code == sa.bindparam("dossier")) & (_l.c.subject == sa.bindparam("about"))
+_COUNT = sa.select(sa.func.count()).where(_SAME, _l.c.outcome.in_((ASKED, *ANSWERED)))
+_LAST = (
+    sa.select(_l.c.id, _l.c.at)
+    .where(
+        _SAME,
+        _l.c.operation == sa.bindparam("name"),
+        _l.c.outcome.in_(ANSWERED),
+        _l.c.at > sa.bindparam("since"),
+    )
+    .order_by(_l.c.at.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +88,7 @@ def numbered(agency_code: str, *, now: datetime, serial: int) -> str:
 
 async def rule(conn: AsyncConnection, procedure_code: str) -> tuple[tuple[str, ...], str]:
     """Give the field groups and the service code set for a procedure; the least where nothing is set."""
-    row = await storage.first(conn, sa.select(_r).where(_r.c.procedure_code == procedure_code))
+    row = (await conn.execute(_RULE, {"code": procedure_code})).mappings().first()
     if row is None:
         return lookup_policy.LEAST, ""
     return tuple(row["field_groups"]), str(row["service_code"])
@@ -72,41 +98,27 @@ async def exceptions(
     conn: AsyncConnection, official_id: str, *, now: datetime
 ) -> list[lookup_policy.Dispensation]:
     """Give the exceptions of an official that are in force."""
-    asked = sa.select(_e).where(_e.c.official_id == official_id, _e.c.ended_at.is_(None), _e.c.ends_at > now)
-    return [
-        lookup_policy.Dispensation(row["id"], row["dossier_code"], row["unit_code"], row["ends_at"])
-        for row in await storage.every(conn, asked)
-    ]
+    rows = await conn.execute(_IN_FORCE, {"official": official_id, "moment": now})
+    return [lookup_policy.Dispensation(row.id, row.dossier_code, row.unit_code, row.ends_at) for row in rows]
 
 
 async def earlier(tx: AsyncConnection, question: Question, *, within_s: int) -> Earlier:
     """Look for the same question about the same person for the same dossier."""
     if question.subject is None or question.dossier_code is None:
         return Earlier(0)
-    same = (_l.c.dossier_code == question.dossier_code) & (_l.c.subject == question.subject)
-    asked = sa.select(sa.func.count()).where(same, _l.c.outcome.in_((ASKED, *ANSWERED)))
-    count = int((await tx.execute(asked)).scalar_one())
+    same = {"dossier": question.dossier_code, "about": question.subject}
+    count = int((await tx.execute(_COUNT, same)).scalar_one())
     if not count:
         return Earlier(0)
-    last = await storage.first(
-        tx,
-        sa.select(_l.c.id, _l.c.at)
-        .where(
-            same,
-            _l.c.operation == question.operation,
-            _l.c.outcome.in_(ANSWERED),
-            _l.c.at > question.at - timedelta(seconds=within_s),
-        )
-        .order_by(_l.c.at.desc())
-        .limit(1),
-    )
-    return Earlier(count, *((last["id"], last["at"]) if last else (None, None)))
+    since = question.at - timedelta(seconds=within_s)
+    last = (await tx.execute(_LAST, {**same, "name": question.operation, "since": since})).first()
+    return Earlier(count, *((last.id, last.at) if last else (None, None)))
 
 
 async def intend(tx: AsyncConnection, question: Question, *, repeats: str | None) -> None:
     """Write the intention. Raises ProofRejected where the assertion has served for a question before."""
     try:
-        await tx.execute(_l.insert().values(**_row(question), repeats=repeats, outcome=ASKED))
+        await tx.execute(_WRITE, {**_row(question), "repeats": repeats, "outcome": ASKED})
     except IntegrityError as exc:
         if question.assertion is None:
             raise errors.StorageUnavailable(reason="the number of the question is taken") from exc
@@ -128,16 +140,15 @@ async def refuse(hub: Hub, question: Question, exc: errors.HubError) -> None:
 
 async def settle(hub: Hub, question: Question, *, outcome: str, rows: int | None, now: datetime) -> None:
     """Write down how the question ended. Raises StorageUnavailable: then the answer must not go out."""
-    async with hub.storage.transaction() as tx:
-        await tx.execute(
-            _l.update().where(_l.c.id == question.id).values(outcome=outcome[:60], rows=rows, answered_at=now)
-        )
+
+    async def write(tx: AsyncConnection) -> None:
+        told = {"question_id": question.id, "said": outcome[:60], "found_rows": rows, "moment": now}
+        await tx.execute(_SETTLED, told)
         if question.official_id is not None:
-            await tx.execute(
-                tables.officials.update()
-                .where(tables.officials.c.id == question.official_id)
-                .values(last_used_at=now)
-            )
+            await tx.execute(_USED, {"official": question.official_id, "moment": now})
+
+    # Together with others that end at this moment: each waits for the commit of its own.
+    await hub.storage.together(write)
 
 
 async def offer(hub: Hub, question: Question, digests: Sequence[str]) -> None:

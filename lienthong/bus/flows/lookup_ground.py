@@ -40,7 +40,7 @@ async def named(
     if assertion is None:
         return _plainly(hub, caller, plain)
     chosen = hub.settings.residents
-    holding = await proof_register.Register(hub.storage).of(caller.key_id)
+    holding = await proof_register.read(hub.storage, caller.key_id)
     found = assertions.check(
         assertion,
         keys=holding.proofs,

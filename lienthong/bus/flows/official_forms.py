@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import zip_longest
 from typing import Any
 
 from lienthong.api_keys import official_entries, officials
-from lienthong.bus.flows import folding
-from lienthong.core import errors, xml_reading
+from lienthong.bus.flows import folding, table_files
+from lienthong.core import errors
 
-MOST_BYTES = 5_000_000
-MOST_UNPACKED = 16_000_000
-MOST_TAGS = 600_000
-MOST_PARTS = 200
-MOST_ROWS = 5_000
+_LIMITS = table_files.Limits("biểu mẫu", "The form")
+MOST_BYTES = _LIMITS.bytes
+MOST_ROWS = _LIMITS.rows
 # With blank ones: spreadsheets keep rows that somebody once coloured.
-MOST_LINES = 50_000
-MOST_COLUMNS = 40
-LONGEST_CELL = 4_000
-_HEADING_WITHIN = 20
-ENCODINGS = ("utf-8", "windows-1258")
-# What begins like a formula stays a text wherever the file is opened.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MOST_LINES = _LIMITS.lines
+MOST_COLUMNS = _LIMITS.columns
+LONGEST_CELL = _LIMITS.cell
+_HEADING_WITHIN = _LIMITS.heading_within
+_FORMULA = table_files.FORMULA
 
 COLUMNS = {
     "code": "Mã cán bộ",
@@ -94,125 +88,15 @@ def read(raw: bytes, *, encoding: str = "utf-8") -> list[Row]:
     A spreadsheet is known by its first bytes. CSV is UTF-8, with or without its mark, or UTF-16 with its mark; an
     old Vietnamese one (windows-1258) only where that is said, because no file tells by itself.
     """
-    if len(raw) > MOST_BYTES:
-        raise unreadable(f"tệp lớn hơn {MOST_BYTES:,} byte", f"the file is larger than {MOST_BYTES:,} bytes")
-    table = _sheet(raw) if raw.startswith(b"PK") else _csv(_text(raw, encoding))
-    return _rows(table)
+    return _rows(table_files.cells(raw, _LIMITS, encoding=encoding, heading=COLUMNS["code"]))
 
 
 def unreadable(vi: str, en: str) -> errors.InvalidRequest:
     """Give the error for a file that is no form."""
-    return errors.InvalidRequest(
-        f"The form cannot be read: {en}.",
-        detail_vi=f"Không đọc được biểu mẫu: {vi}.",
-    )
+    return table_files.unreadable(_LIMITS, vi, en)
 
 
 # ------------------------------------------------------------------------------------------------ reading
-
-
-def _text(raw: bytes, encoding: str) -> str:
-    if encoding not in ENCODINGS:
-        raise unreadable("chỉ đọc utf-8 và windows-1258", "only utf-8 and windows-1258 are read")
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif raw.startswith(b"\xef\xbb\xbf"):
-        encoding = "utf-8-sig"
-    try:
-        text = raw.decode("cp1258" if encoding == "windows-1258" else encoding)
-    except UnicodeDecodeError:
-        raise unreadable(
-            "tệp không phải UTF-8; hãy lưu dạng “CSV UTF-8”, hoặc thêm --encoding windows-1258",
-            "it is not UTF-8; save it as “CSV UTF-8”, or say --encoding windows-1258",
-        ) from None
-    if "\0" in text:
-        raise unreadable("tệp có ký tự NUL", "it has the character NUL")
-    return text
-
-
-def _csv(text: str) -> Iterator[list[Any]]:
-    first = next((line for line in text.splitlines() if folding.fold(COLUMNS["code"]) in folding.fold(line)), "")
-    separator = max(";", ",", "\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        yield from reader
-    except csv.Error:
-        raise unreadable(
-            f"dòng {reader.line_num} không phải CSV (dấu nháy không khép, hay ô quá dài)",
-            f"line {reader.line_num} is no CSV (a quote that is not closed, or a cell that is too long)",
-        ) from None
-
-
-def _sheet(raw: bytes) -> Iterator[list[Any]]:
-    """Read the first sheet; formulas come as `_Formula`."""
-    _must_be_harmless(raw)
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, keep_links=False, keep_vba=False)
-        try:
-            sheet = book.worksheets[0]
-            # What the file claims of its own size is not believed.
-            sheet.reset_dimensions()
-            for row in sheet.iter_rows(max_col=MOST_COLUMNS + 1):
-                yield [_FORMULA_CELL if cell.data_type == "f" else cell.value for cell in row]
-        finally:
-            book.close()
-    except errors.HubError:
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, zipfile.BadZipFile):
-        raise _broken() from None
-
-
-_FORMULA_CELL = object()
-_BEFORE_XML = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
-
-
-def _must_be_harmless(raw: bytes) -> None:
-    """Look into the parcel before anybody opens it: size, number of parts, macros, and every part plain XML."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as parcel:
-            parts = parcel.infolist()
-            if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED:
-                raise _too_large()
-            if any("vbaproject" in part.filename.lower() or part.flag_bits & 1 for part in parts):
-                raise unreadable(
-                    "bảng tính có macro hoặc mật khẩu; hãy lưu dạng .xlsx thường",
-                    "it has macros or a password; save it as an ordinary .xlsx",
-                )
-            if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
-                raise _broken()
-            for part in parts:
-                _must_be_plain_xml(_unpacked(parcel, part))
-    # NotImplementedError: a way of packing that the library does not know.
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError):
-        raise _broken() from None
-
-
-def _must_be_plain_xml(inside: bytes) -> None:
-    # By what is in a part, not by its name: the parcel itself says which part is a sheet.
-    if not inside.lstrip(_BEFORE_XML).startswith(b"<"):
-        return
-    if inside.count(b"<") > MOST_TAGS:
-        raise _too_large()
-    xml_reading.parse(inside, most_depth=32)
-
-
-def _unpacked(parcel: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
-    # The stated size is the sender's; what really comes out is cut off.
-    with parcel.open(part) as opened:
-        raw = opened.read(part.file_size + 1)
-    if len(raw) > part.file_size:
-        raise zipfile.BadZipFile("larger than it says")
-    return raw
-
-
-def _broken() -> errors.InvalidRequest:
-    return unreadable("tệp không phải là bảng tính .xlsx nguyên vẹn", "it is no whole .xlsx spreadsheet")
-
-
-def _too_large() -> errors.InvalidRequest:
-    return unreadable("bảng tính quá lớn khi mở ra", "the spreadsheet is too large when unpacked")
 
 
 def _rows(table: Iterable[Sequence[Any]]) -> list[Row]:
@@ -281,7 +165,7 @@ def _row(number: int, names: Sequence[str | None], cells: Sequence[Any]) -> Row:
 
 
 def _unfit(name: str, cell: Any) -> tuple[str, str] | None:
-    if cell is _FORMULA_CELL:
+    if cell is table_files.FORMULA_CELL:
         return "Ô có công thức; hãy dán giá trị.", "The cell holds a formula; paste its value."
     if name in DAYS and not isinstance(cell, str | date | None):
         return "Ô phải là ngày, ví dụ 15/01/2026.", "The cell must be a day, 15/01/2026 for example."

@@ -14,13 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import keys
 from lienthong.bus import events
-from lienthong.bus.flows import dossier_rows, payment_records, payment_settlement, payment_views
+from lienthong.bus.flows import (
+    dossier_rows,
+    payment_obligation,
+    payment_records,
+    payment_settlement,
+    payment_views,
+    postal_cod,
+)
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import clock, errors, money, records, storage, tables
 
-_o, _p, _m = tables.obligations, tables.payments, tables.payment_messages
-_CALLBACK_NAME = "ipn"
+_p, _m = tables.payments, tables.payment_messages
 # An attempt that was begun and of which nothing more is known: whoever began it may still be waiting.
 _BEGINNING = timedelta(minutes=2)
 # After these nothing was asked for over there; after anything else it may have been.
@@ -44,17 +50,23 @@ async def start(
     """Begin to pay what a dossier owes: where the payer goes, or a code to scan.
 
     While an attempt for the same amount with the same intermediary can still be paid, it is the answer again.
-    Raises Conflict where nothing is owed or all is paid, and what the intermediary refuses with.
+    Raises Conflict where all is paid, or nothing is owed, also by a rule of the province; and what the
+    intermediary refuses with.
     """
     chosen = _choose(hub, request.provider)
     intermediary = payment_records.provider(hub, chosen)
     async with hub.storage.transaction() as tx:
         dossier = await _dossier(hub, tx, request.dossier_code, caller=caller)
-        obligation = await _obligation(hub, tx, request, dossier, caller=caller)
-        standing = await _open_attempt(hub, tx, obligation, chosen)
-        if standing is None:
-            order = _order(hub, request, dossier, obligation, provider=chosen)
-            payment = await _created(hub, tx, order, obligation, chosen, caller=caller, request_id=request_id)
+        obligation, rule = await payment_obligation.find(hub, tx, request, dossier, caller=caller)
+        if await postal_cod.is_at_the_door(tx, obligation["id"]):
+            raise postal_cod.under_way()
+        is_free = obligation["state"] == "free"
+        standing = None if is_free else await _open_attempt(hub, tx, obligation, chosen)
+        if standing is None and not is_free:
+            order = await order_of(hub, tx, request, dossier, obligation, intermediary=intermediary)
+            payment = await created(hub, tx, order, obligation, chosen, caller=caller, request_id=request_id)
+    if is_free:
+        raise payment_obligation.nothing_to_pay(rule)
     if standing is not None:
         return await payment_records.view(hub, standing, obligation, repeated=True)
     await _ask_for(hub, intermediary, order, payment)
@@ -93,75 +105,6 @@ async def _dossier(
     return row, dossier_rows.record(hub, row)
 
 
-async def _obligation(
-    hub: Hub,
-    tx: AsyncConnection,
-    request: payment_views.PaymentRequest,
-    dossier: tuple[Mapping[str, Any], records.Dossier],
-    *,
-    caller: keys.Caller,
-) -> dict[str, Any]:
-    """Find or write what is owed, and hold it. The amount may change as long as nothing is paid."""
-    row, record = dossier
-    amount, now = _amount(request, record), hub.now()
-    values = {
-        "id": clock.new_id(),
-        "dossier_code": record.code,
-        "name": request.obligation,
-        "organisation": caller.organisation,
-        "procedure_code": row["procedure_code"],
-        "amount_vnd": amount,
-        "state": "owed",
-        "created_at": now,
-        "updated_at": now,
-    }
-    await tx.execute(hub.storage.insert(_o).values(**values).on_conflict_do_nothing())
-    wanted = sa.select(_o).where(_o.c.dossier_code == record.code, _o.c.name == request.obligation)
-    found = await storage.first(tx, payment_records.held(hub, wanted))
-    if found is None:
-        raise errors.InternalFault(reason="an obligation that was written is not there")
-    _must_be_owed(found)
-    if found["amount_vnd"] != amount:
-        await payment_records.oblige(tx, found["id"], now=now, amount_vnd=amount)
-    return {**found, "amount_vnd": amount}
-
-
-def _amount(request: payment_views.PaymentRequest, dossier: records.Dossier) -> int:
-    """Work out what is owed: as given, or what the dossier declares. Raises where that is nothing."""
-    if request.amount_vnd is not None:
-        amount = request.amount_vnd
-    else:
-        amount = sum(line.amount_vnd for line in request.lines) or sum(fee.amount_vnd for fee in dossier.fees)
-    if request.lines and sum(line.amount_vnd for line in request.lines) != amount:
-        problem = errors.FieldProblem(
-            "lines", "Tổng các khoản không bằng số tiền.", "The lines do not add up to the amount."
-        )
-        raise errors.InvalidRequest(problems=(problem,))
-    if not amount:
-        raise errors.Conflict(
-            "the dossier owes nothing: it declares no fee, and the request names no amount",
-            detail_vi="Hồ sơ không phải nộp khoản nào: hồ sơ không khai phí, lệ phí và yêu cầu không nêu số tiền.",
-        )
-    return amount
-
-
-def _must_be_owed(obligation: Mapping[str, Any]) -> None:
-    said = {
-        "paid": ("this is paid already", "Khoản này đã được nộp."),
-        "doubtful": (
-            "a payment of this is being looked at by a person",
-            "Một lần thanh toán của khoản này đang chờ người có thẩm quyền xem xét.",
-        ),
-        "refunded": (
-            "this was paid and given back; name another obligation to have it paid anew",
-            "Khoản này đã nộp và đã hoàn; muốn thu lại hãy đặt tên khoản khác.",
-        ),
-    }
-    if obligation["state"] in said:
-        en, vi = said[obligation["state"]]
-        raise errors.Conflict(en, detail_vi=vi, reason=f"obligation_{obligation['state']}")
-
-
 async def _open_attempt(
     hub: Hub, tx: AsyncConnection, obligation: Mapping[str, Any], provider: str
 ) -> Mapping[str, Any] | None:
@@ -190,15 +133,20 @@ async def _open_attempt(
     return None
 
 
-def _order(
+async def order_of(
     hub: Hub,
+    tx: AsyncConnection,
     request: payment_views.PaymentRequest,
     dossier: tuple[Mapping[str, Any], records.Dossier],
     obligation: Mapping[str, Any],
     *,
-    provider: str,
+    intermediary: roles.PaymentProvider,
 ) -> money.PaymentOrder:
+    """Write what an intermediary is asked for, under a new number."""
     now, chosen, public = hub.now(), hub.settings.payments, hub.settings.proof.public_url
+    names = sa.select(tables.procedures.c.name).where(tables.procedures.c.code == dossier[0]["procedure_code"])
+    procedure = await storage.first(tx, names)
+    called_at = f"/callbacks/{intermediary.name}/{intermediary.callback_name}"
     lines = request.lines
     if not lines and request.amount_vnd is None:
         lines = tuple(
@@ -211,18 +159,24 @@ def _order(
         amount_vnd=obligation["amount_vnd"],
         dossier_code=request.dossier_code,
         procedure_code=dossier[0]["procedure_code"],
+        procedure_name=procedure["name"][:500] if procedure is not None else "",
         description=request.description or f"Thanh toán hồ sơ {request.dossier_code}",
         payer=request.payer,
         beneficiary=request.beneficiary,
-        lines=lines,
+        lines=payment_obligation.fitting(lines, obligation) or (_one_line(obligation),),
         return_url=request.return_url or chosen.return_url,
-        callback_url=f"{public}/callbacks/{provider}/{_CALLBACK_NAME}" if public else "",
+        callback_url=f"{public}{called_at}" if public and intermediary.callback_name else "",
         created_at=now,
         expires_at=now + timedelta(minutes=chosen.expiry_minutes),
     )
 
 
-async def _created(
+def _one_line(obligation: Mapping[str, Any]) -> money.OwedLine:
+    """Name in one line what is owed where nobody said of what it consists: intermediaries want a line."""
+    return money.OwedLine(kind="fee", name="Phí, lệ phí của hồ sơ", amount_vnd=obligation["amount_vnd"])
+
+
+async def created(
     hub: Hub,
     tx: AsyncConnection,
     order: money.PaymentOrder,
@@ -232,6 +186,7 @@ async def _created(
     caller: keys.Caller,
     request_id: str,
 ) -> str:
+    """Write an attempt before anybody is asked about it; gives its id."""
     number = clock.new_id()
     await tx.execute(
         _p.insert().values(

@@ -46,6 +46,7 @@ class Held:
             is_reversed=row["reversed"],
             is_closed=row["closed_at"] is not None,
             is_paid_otherwise=owner is not None and owner != row["id"],
+            is_free=self.obligation["state"] == "free",
             partner=row["partner"],
             paid_reference=row["paid_reference"],
         )
@@ -219,7 +220,9 @@ async def questions(hub: Hub, *, is_open: bool = True) -> Sequence[Row]:
 
 
 async def mark_paid(hub: Hub, tx: AsyncConnection, code: str, provider_name: str) -> None:
-    """Mark a dossier as paid online; its next status push tells so."""
+    """Mark a dossier as paid online; its next status push tells so. Cash at the door is not paid online."""
+    if isinstance(hub.systems.get(provider_name), roles.PostalCarrier):
+        return
     row = await storage.first(tx, held(hub, sa.select(_d).where(_d.c.code == code)))
     if row is None:
         return
@@ -236,7 +239,7 @@ async def keep_mark(tx: AsyncConnection, dossier: records.Dossier) -> records.Do
     wanted = (
         sa.select(_p.c.provider)
         .join(_o, _o.c.paid_by == _p.c.id)
-        .where(_o.c.dossier_code == dossier.code, _o.c.state == "paid")
+        .where(_o.c.dossier_code == dossier.code, _o.c.state == "paid", _p.c.settled_by != "carrier")
         .order_by(_p.c.id)
         .limit(1)
     )

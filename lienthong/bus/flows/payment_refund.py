@@ -6,7 +6,7 @@ A refund is sent once. Where nobody knows whether it arrived, a person finds out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -32,19 +32,52 @@ async def request(
 ) -> payment_views.RefundView:
     """Ask for money to be given back; sent at once unless it needs a second person.
 
-    Raises Conflict where no money came in, or more is asked for than is left.
+    Who asked is what the sector software says; the key by which it said so is kept beside it. Raises Conflict
+    where no money came in, or more is asked for than is left.
     """
     row, _ = await payment_records.owned(hub, payment_id, caller=caller)
     async with hub.storage.transaction() as tx:
         held = await _held(hub, tx, row["id"])
-        refund = await _asked(hub, tx, held, wanted)
+        refund = await _asked(hub, tx, held, wanted, key_id=caller.key_id)
+    return await _sent_if_ready(hub, refund)
+
+
+async def request_at_desk(
+    hub: Hub, payment_id: str, *, amount_vnd: int | None, reason: str, by: str
+) -> payment_views.RefundView:
+    """Ask for money to be given back as a person of the hub. Raises as `request` does."""
+    wanted = _wanted(amount_vnd, reason=reason, by=by)
+    async with hub.storage.transaction() as tx:
+        held = await _held(hub, tx, payment_id)
+        refund = await _asked(hub, tx, held, wanted, key_id=None)
+        await _note(hub, tx, "payments.refund_request", refund, by=by, reason=reason, after=refund["state"])
+    return await _sent_if_ready(hub, refund)
+
+
+def _wanted(amount_vnd: int | None, *, reason: str, by: str) -> payment_views.RefundRequest:
+    given = {"amount_vnd": amount_vnd, "reason": reason, "requested_by": by}
+    try:
+        return payment_views.RefundRequest.model_validate(given)
+    except ValueError:
+        raise errors.InvalidRequest(
+            "a refund needs a whole amount above nothing and a reason of at least 5 letters",
+            detail_vi="Hoàn tiền cần số tiền nguyên lớn hơn 0 và lý do từ 5 ký tự.",
+        ) from None
+
+
+async def _sent_if_ready(hub: Hub, refund: Mapping[str, Any]) -> payment_views.RefundView:
     if refund["state"] == "ready":
         await send(hub, refund["id"])
     return payment_views.refund_view(await _row(hub, refund["id"]))
 
 
 async def _asked(
-    hub: Hub, tx: AsyncConnection, held: payment_records.Held, wanted: payment_views.RefundRequest
+    hub: Hub,
+    tx: AsyncConnection,
+    held: payment_records.Held,
+    wanted: payment_views.RefundRequest,
+    *,
+    key_id: str | None,
 ) -> dict[str, Any]:
     left = payment_states.refundable(held.standing, underway_vnd=await _sum(tx, held, _UNDERWAY))
     amount = left if wanted.amount_vnd is None else wanted.amount_vnd
@@ -65,6 +98,8 @@ async def _asked(
         "state": "waiting" if needs_second else "ready",
         "requested_at": now,
         "requested_by": wanted.requested_by,
+        "requested_through": "desk" if key_id is None else "api",
+        "requested_key_id": key_id,
     }
     await tx.execute(_r.insert().values(**refund))
     facts = {"refund_id": refund["id"], "refund_vnd": amount, "needs_second_person": needs_second}
@@ -75,9 +110,9 @@ async def _asked(
 
 
 async def approve(hub: Hub, refund_id: str, *, by: str) -> payment_views.RefundView:
-    """Approve a refund as the second person, and send it. Raises NotGranted for the one who asked."""
+    """Approve a refund as a person of the hub, and send it. Raises NotGranted for the one who asked."""
     async with hub.storage.transaction() as tx:
-        held, refund = await _both(hub, tx, refund_id)
+        held, refund = await both(hub, tx, refund_id)
         _must_wait(refund)
         if by.strip().casefold() == refund["requested_by"].strip().casefold():
             raise errors.NotGranted(
@@ -94,7 +129,7 @@ async def approve(hub: Hub, refund_id: str, *, by: str) -> payment_views.RefundV
 async def decline(hub: Hub, refund_id: str, *, by: str, reason: str) -> payment_views.RefundView:
     """Refuse a refund that waits for the second person."""
     async with hub.storage.transaction() as tx:
-        _, refund = await _both(hub, tx, refund_id)
+        _, refund = await both(hub, tx, refund_id)
         _must_wait(refund)
         await _change(tx, refund_id, state="declined", finished_at=hub.now(), finished_by=by)
         await _note(hub, tx, "payments.refund_decline", refund, by=by, reason=reason, after="declined")
@@ -115,26 +150,28 @@ def _must_wait(refund: Mapping[str, Any]) -> None:
 async def send(hub: Hub, refund_id: str) -> None:
     """Send a refund that is ready, once; whoever comes second finds it taken."""
     async with hub.storage.transaction() as tx:
-        held, refund = await _both(hub, tx, refund_id)
+        held, refund = await both(hub, tx, refund_id)
         if refund["state"] != "ready":
             return
         await _change(tx, refund_id, state="sending", sent_at=hub.now())
-    order = _order(hub, held, refund)
+    order = order_of(hub, held, refund)
     try:
         intermediary = payment_records.provider(hub, held.payment["provider"])
         news = await intermediary.refund(order)
     except errors.HubError as error:
         await _failed(hub, refund_id, error)
         return
-    await _heard(hub, refund_id, news)
+    await heard(hub, refund_id, news)
 
 
-def _order(hub: Hub, held: payment_records.Held, refund: Mapping[str, Any]) -> money.RefundOrder:
+def order_of(hub: Hub, held: payment_records.Held, refund: Mapping[str, Any]) -> money.RefundOrder:
+    """Write a refund as an intermediary is asked for it, and about it."""
     payment, paid = held.payment, payment_records.order(hub, held.payment)
     return money.RefundOrder(
         request_number=refund["request_number"],
         reference=payment["reference"],
         provider_reference=payment["paid_reference"] or payment["provider_reference"],
+        refund_reference=refund["provider_reference"],
         amount_vnd=refund["amount_vnd"],
         is_whole=refund["amount_vnd"] == payment["received_vnd"],
         reason=refund["reason"],
@@ -150,7 +187,7 @@ async def _failed(hub: Hub, refund_id: str, error: errors.HubError) -> None:
     """Write down why no answer came: refused for good, not sent and to be tried again, or nobody knows."""
     is_uncertain = bool(error.facts.get("outcome_uncertain"))
     async with hub.storage.transaction() as tx:
-        held, refund = await _both(hub, tx, refund_id)
+        held, refund = await both(hub, tx, refund_id)
         code = error.code[:60]
         if refund["state"] in _ENDED:
             return
@@ -166,16 +203,17 @@ async def _failed(hub: Hub, refund_id: str, error: errors.HubError) -> None:
             await _leave_to_person(hub, tx, held, refund, "refund_unknown", code=code)
 
 
-async def _heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
+async def heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
+    """Let a word of the intermediary about a refund count, from its answer and from a query alike."""
     code = payment_records.plain(news.provider_code, 60)
     async with hub.storage.transaction() as tx:
-        held, refund = await _both(hub, tx, refund_id)
+        held, refund = await both(hub, tx, refund_id)
         if refund["state"] in _ENDED:
             # A person has said meanwhile how it ended; that the intermediary disagrees is for a person too.
             if news.state == "done" and refund["state"] != "done":
                 await _disagree(hub, tx, held, refund, code=code)
             return
-        reference = payment_records.plain(news.provider_reference, 100)
+        reference = payment_records.plain(news.provider_reference, 100) or refund["provider_reference"]
         await _change(tx, refund_id, provider_reference=reference)
         if news.state == "done":
             await _end(hub, tx, held, refund, state="done", code=code)
@@ -184,8 +222,11 @@ async def _heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
         elif news.state == "already":
             # The hub sent it once only, so somebody gave this money back by another way.
             await _leave_to_person(hub, tx, held, refund, "refunded_twice", code=code)
+        elif refund["state"] == "accepted":
+            await _change(tx, refund_id, provider_code=code)
         else:
-            await _change(tx, refund_id, state="accepted", provider_code=code)
+            silent = timedelta(minutes=hub.settings.payments.silent_minutes)
+            await _change(tx, refund_id, state="accepted", provider_code=code, query_at=hub.now() + silent)
 
 
 async def _disagree(
@@ -202,7 +243,7 @@ async def lost(hub: Hub, *, before: datetime) -> int:
     async with hub.storage.transaction() as tx:
         rows = await storage.every(tx, wanted)
         for row in rows:
-            held, refund = await _both(hub, tx, row["id"])
+            held, refund = await both(hub, tx, row["id"])
             if refund["state"] == "sending":
                 await _leave_to_person(hub, tx, held, refund, "refund_unknown", code="")
     return len(rows)
@@ -228,7 +269,7 @@ async def resolve(
 ) -> payment_views.RefundView:
     """Say, as the person who found out, how a refund ended that the intermediary did not tell of."""
     async with hub.storage.transaction() as tx:
-        held, refund = await _both(hub, tx, refund_id)
+        held, refund = await both(hub, tx, refund_id)
         if refund["state"] not in ("accepted", "with_person"):
             raise errors.Conflict(
                 "this refund waits for nobody's finding",
@@ -287,7 +328,8 @@ async def _end(
     by: str = "",
 ) -> None:
     now, payment, obligation = hub.now(), held.payment, held.obligation
-    await _change(tx, refund["id"], state=state, provider_code=code, finished_at=now, finished_by=by or None)
+    ended = {"state": state, "provider_code": code, "finished_at": now, "finished_by": by or None}
+    await _change(tx, refund["id"], **ended, query_at=None)
     does_count = obligation["paid_by"] == payment["id"] and obligation["state"] == "paid"
     after = payment_states.after_refund(
         held.standing,
@@ -328,7 +370,7 @@ async def _held(hub: Hub, tx: AsyncConnection, payment_id: str) -> payment_recor
     return found
 
 
-async def _both(hub: Hub, tx: AsyncConnection, refund_id: str) -> tuple[payment_records.Held, dict[str, Any]]:
+async def both(hub: Hub, tx: AsyncConnection, refund_id: str) -> tuple[payment_records.Held, dict[str, Any]]:
     """Hold an attempt and read one of its refunds."""
     about = await storage.first(tx, sa.select(_r.c.payment_id).where(_r.c.id == refund_id))
     if about is None:

@@ -1,4 +1,4 @@
-"""The one way for money to become true: a verified word of an intermediary, from a callback and a query alike."""
+"""The one way for money to become true: a verified word of an intermediary, from callback, query or statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from lienthong.bus.flows import payment_records, payment_states
 from lienthong.bus.hub import Hub
 from lienthong.core import errors, money, tables
 
-How = Literal["callback", "query"]
+How = Literal["callback", "query", "statement", "carrier"]
+"""`statement`: a line of the bank's own statement, imported by a person with the right to (decision 0023).
+`carrier`: the feed or the answer of whoever took the cash at the door."""
 # After a contradiction the intermediary is asked at once, not only when the attempt was silent for long.
 _ASK_SOON = timedelta(minutes=1)
 _p = tables.payments

@@ -19,6 +19,7 @@ Kind = Literal[
     "partner_differs",
     "paid_twice",
     "paid_late",
+    "paid_though_free",
     "paid_after_reversed",
     "ended_after_paid",
     "doubtful",
@@ -27,6 +28,8 @@ Kind = Literal[
     "refund_unknown",
     "refund_by_hand",
     "refunded_twice",
+    "refund_silent",
+    "cod_silent",
 ]
 CURRENCY = "VND"
 _MONEY_COUNTS = ("paid", "refund_requested", "refunded")
@@ -37,6 +40,7 @@ class Standing:
     """How an attempt stands. `received_vnd`: what came in by a verified word, whether it counts or waits.
 
     `is_closed`: it failed or ran out before. `is_paid_otherwise`: another attempt paid the same obligation.
+    `is_free`: by a rule of the province nothing was to be paid any more.
     """
 
     state: State
@@ -46,6 +50,7 @@ class Standing:
     is_reversed: bool = False
     is_closed: bool = False
     is_paid_otherwise: bool = False
+    is_free: bool = False
     partner: str = ""
     paid_reference: str = ""
 
@@ -93,6 +98,8 @@ def _paid(before: Standing, news: money.PaymentNews) -> Verdict:
         return _asking(came, "paid_after_reversed")
     if before.is_paid_otherwise:
         return _asking(came, "paid_twice")
+    if before.is_free:
+        return _asking(came, "paid_though_free")
     if before.is_closed:
         return _asking(came, "paid_late")
     return Verdict(replace(came, state="paid"), "recorded")

@@ -69,7 +69,9 @@ class PaymentView(_View):
     created_at: AwareDatetime = Field(description="Thời điểm tạo")
     expires_at: AwareDatetime = Field(description="Hạn thanh toán")
     paid_at: AwareDatetime | None = Field(None, description="Thời điểm đã thanh toán")
-    settled_by: str | None = Field(None, description="Biết được nhờ: callback hoặc query")
+    settled_by: str | None = Field(
+        None, description="Biết được nhờ: callback, query, statement hoặc carrier (bưu chính thu hộ)"
+    )
     has_receipt: bool = Field(False, description="Đã lấy được biên lai, chứng từ")
     repeated: bool = Field(False, description="Lần thanh toán này đã được tạo từ trước và còn hiệu lực")
 

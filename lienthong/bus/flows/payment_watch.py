@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.api_keys import keys
-from lienthong.bus.flows import payment, payment_records, payment_refund, payment_views
+from lienthong.bus.flows import payment, payment_records, payment_refund, payment_refund_watch, payment_views
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import errors, money, storage, tables
@@ -37,6 +37,7 @@ class Report:
     alerted: int = 0
     receipts: int = 0
     refunds: int = 0
+    refunds_asked: int = 0
 
 
 async def run(hub: Hub) -> Report:
@@ -48,6 +49,7 @@ async def run(hub: Hub) -> Report:
         report.receipts += await _try_receipt(hub, row)
     report.refunds += await payment_refund.lost(hub, before=now - _SENDING)
     report.refunds += await payment_refund.resend(hub, before=now - _SENDING)
+    report.refunds_asked = await payment_refund_watch.run(hub)
     report.alerted = await _alert(hub)
     return report
 
@@ -97,7 +99,7 @@ async def _take(hub: Hub, row: Mapping[str, Any], column: sa.Column[Any], **valu
 async def _run_out(hub: Hub, row: Mapping[str, Any]) -> int:
     """End an attempt whose time is over and about which nobody can be asked; money that still comes is late."""
     now = hub.now()
-    over_at = row["expires_at"] + _GRACE
+    over_at = row["expires_at"] + _grace(hub, row["provider"])
     async with hub.storage.transaction() as tx:
         held = await payment_records.hold(hub, tx, _p.c.id == row["id"])
         if held is None or held.payment["state"] not in ("created", "pending"):
@@ -112,12 +114,19 @@ async def _run_out(hub: Hub, row: Mapping[str, Any]) -> int:
     return 1
 
 
+def _grace(hub: Hub, provider: str) -> timedelta:
+    """Say how long after its end an attempt may still turn out paid: of a transfer only the statement tells."""
+    chosen = hub.settings.payments
+    return timedelta(days=chosen.statement_wait_days) if provider in chosen.statement_providers else _GRACE
+
+
 async def _alert(hub: Hub) -> int:
-    """Put on the list what has no end for a day."""
-    now, hours = hub.now(), hub.settings.payments.alert_hours
+    """Put on the list what has no end for a day; what waits for its statement ends by itself."""
+    now, chosen = hub.now(), hub.settings.payments
     wanted = sa.select(_p).where(
         _p.c.state.in_(("created", "pending")),
-        _p.c.created_at < now - timedelta(hours=hours),
+        _p.c.created_at < now - timedelta(hours=chosen.alert_hours),
+        _p.c.provider.not_in(chosen.statement_providers),
         _p.c.alerted_at.is_(None),
     )
     async with hub.storage.transaction() as tx:

@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 _p = tables.procedures
 _v = tables.procedure_versions
 
+# Made once: putting such a statement together costs more than the database's answer to it.
+_KNOWN = sa.select(_p).where(_p.c.code == sa.bindparam("code"))
+_ONE = (
+    sa.select(
+        _p.c.version.label("latest_version"),
+        *(_p.c[name] for name in ("status", "changed_at", "withdrawn_at", "oddities")),
+        *(_v.c[name] for name in ("version", "record", "valid_from", "set_up_by", "opened_by", "source")),
+    )
+    .select_from(_p)
+    .outerjoin(
+        _v,
+        (_v.c.code == _p.c.code)
+        & (_v.c.version == sa.func.coalesce(sa.bindparam("version", type_=sa.Integer), _p.c.version)),
+    )
+    .where(_p.c.code == sa.bindparam("code"))
+)
+
 Position = tuple[int, int, str]
 _PREFIX = "thu tuc "
 
@@ -148,21 +165,25 @@ async def list_procedures(hub: Hub, query: ProcedureQuery) -> ProcedurePage:
 
 async def get_procedure(hub: Hub, code: str, version: int | None = None) -> ProcedureView:
     """Give one procedure, withdrawn ones too, as it stands or as an earlier version had it."""
+    named = {"code": _spelled(code), "version": _possible(version)}
     async with hub.storage.reading() as conn:
-        row = await _row(conn, code)
-        chosen = await _version(conn, row["code"], row["version"] if version is None else version)
+        row = (await conn.execute(_ONE, named)).first()
+    if row is None:
+        raise _unknown()
+    if row.record is None:
+        raise _no_version(version)
     return ProcedureView(
-        procedure=records.Procedure.model_validate(procedure_changes.unpack(chosen["record"])),
-        version=chosen["version"],
-        latest_version=row["version"],
-        status=row["status"],
-        valid_from=chosen["valid_from"],
-        changed_at=row["changed_at"],
-        withdrawn_at=row["withdrawn_at"],
-        set_up_by=chosen["set_up_by"],
-        opened_by=chosen["opened_by"],
-        source=chosen["source"],
-        oddities=tuple(row["oddities"]) if chosen["version"] == row["version"] else (),
+        procedure=records.Procedure.model_validate(procedure_changes.unpack(row.record)),
+        version=row.version,
+        latest_version=row.latest_version,
+        status=row.status,
+        valid_from=row.valid_from,
+        changed_at=row.changed_at,
+        withdrawn_at=row.withdrawn_at,
+        set_up_by=row.set_up_by,
+        opened_by=row.opened_by,
+        source=row.source,
+        oddities=tuple(row.oddities) if row.version == row.latest_version else (),
     )
 
 
@@ -170,7 +191,9 @@ async def list_versions(hub: Hub, code: str) -> VersionList:
     """Give every version of a procedure with what it changed."""
     columns = (_v.c[name] for name in VersionLine.model_fields)
     async with hub.storage.reading() as conn:
-        row = await _row(conn, code)
+        row = await _find(conn, code)
+        if row is None:
+            raise _unknown()
         found = await conn.execute(
             sa.select(*columns).where(_v.c.code == row["code"]).order_by(_v.c.version.desc())
         )
@@ -212,30 +235,38 @@ async def facts_of_version(conn: AsyncConnection, code: str, version: int) -> re
 
 
 async def _find(conn: AsyncConnection, code: str) -> sa.RowMapping | None:
-    if "\x00" in code:  # PostgreSQL refuses it in a text, and no code holds it
-        return None
-    return (await conn.execute(sa.select(_p).where(_p.c.code == code.strip()))).mappings().first()
-
-
-async def _row(conn: AsyncConnection, code: str) -> sa.RowMapping:
-    row = await _find(conn, code)
-    if row is None:
-        raise errors.NotFound(
-            "there is no procedure with this code in the catalogue",
-            detail_vi="Không có thủ tục với mã này trong danh mục.",
-        )
-    return row
+    return (await conn.execute(_KNOWN, {"code": _spelled(code)})).mappings().first()
 
 
 async def _version(conn: AsyncConnection, code: str, version: int) -> sa.RowMapping:
-    wanted = sa.select(_v).where(_v.c.code == code, _v.c.version == version)
-    is_possible = 0 < version < 2**31
-    row = (await conn.execute(wanted)).mappings().first() if is_possible else None
+    wanted = sa.select(_v).where(_v.c.code == code, _v.c.version == _possible(version))
+    row = (await conn.execute(wanted)).mappings().first()
     if row is None:
-        raise errors.NotFound(
-            f"the procedure has no version {version}", detail_vi=f"Thủ tục không có phiên bản {version}."
-        )
+        raise _no_version(version)
     return row
+
+
+def _spelled(code: str) -> str:
+    """Give a code as it would stand in the catalogue; PostgreSQL refuses NUL in a text, and no code holds it."""
+    return "" if "\x00" in code else code.strip()
+
+
+def _possible(version: int | None) -> int | None:
+    """Keep to what a column of versions can hold; there is no version 0."""
+    return version if version is None or 0 < version < 2**31 else 0
+
+
+def _unknown() -> errors.NotFound:
+    return errors.NotFound(
+        "there is no procedure with this code in the catalogue",
+        detail_vi="Không có thủ tục với mã này trong danh mục.",
+    )
+
+
+def _no_version(version: int | None) -> errors.NotFound:
+    return errors.NotFound(
+        f"the procedure has no version {version}", detail_vi=f"Thủ tục không có phiên bản {version}."
+    )
 
 
 def _refused(*, vi: str, en: str) -> errors.InvalidRequest:

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from lienthong.api_keys import keys, officials
 from lienthong.bus.flows import lookup_book, lookup_ground, lookup_places, lookup_policy, resident_views
 from lienthong.bus.hub import Hub
@@ -196,23 +198,47 @@ async def _decided(
         )
     try:
         official = lookup_policy.must_be_in_force(registered, now=now)
+    except (errors.NotGranted, errors.ProofRejected) as exc:
+        raise _Refused(question, exc) from None
+
+    async def decide(tx: AsyncConnection) -> Allowed:
         # In one transaction, so that what the decision leans on still holds when the intention is written.
-        async with hub.storage.transaction() as tx:
-            ground = await lookup_ground.dossier(hub, tx, wanted.dossier_code, caller=asking.caller)
-            question = dataclasses.replace(question, procedure_code=ground.procedure_code)
-            lookup_policy.must_be_open(ground)
-            granted = await lookup_book.exceptions(tx, official.id, now=now)
-            exception_id = lookup_policy.must_fit(
-                official, ground, granted, procedure_code=wanted.procedure_code, now=now
-            )
-            groups, service_code = await lookup_book.rule(tx, ground.procedure_code)
-            if needs_groups:
-                groups = lookup_policy.groups_for(fields, by_procedure=groups, by_key=asking.caller.field_groups)
-            question = dataclasses.replace(
-                question, exception_id=exception_id, field_groups=groups if needs_groups else ()
-            )
-            before = await lookup_book.earlier(tx, question, within_s=hub.settings.residents.repeat_within_s)
-            await lookup_book.intend(tx, question, repeats=before.last_id)
+        return await _intended(
+            hub, tx, wanted, asking, question, official=official, fields=fields, needs_groups=needs_groups
+        )
+
+    # Together with other questions of this moment; the commit has happened when it comes back.
+    return await hub.storage.together(decide)
+
+
+async def _intended(
+    hub: Hub,
+    tx: AsyncConnection,
+    wanted: resident_views.Occasion,
+    asking: Asking,
+    question: lookup_book.Question,
+    *,
+    official: officials.Official,
+    fields: tuple[str, ...],
+    needs_groups: bool,
+) -> Allowed:
+    """Hold the question against its dossier and write the intention. Waits for nothing but the database."""
+    try:
+        ground = await lookup_ground.dossier(hub, tx, wanted.dossier_code, caller=asking.caller)
+        question = dataclasses.replace(question, procedure_code=ground.procedure_code)
+        lookup_policy.must_be_open(ground)
+        granted = await lookup_book.exceptions(tx, official.id, now=question.at)
+        exception_id = lookup_policy.must_fit(
+            official, ground, granted, procedure_code=wanted.procedure_code, now=question.at
+        )
+        groups, service_code = await lookup_book.rule(tx, ground.procedure_code)
+        if needs_groups:
+            groups = lookup_policy.groups_for(fields, by_procedure=groups, by_key=asking.caller.field_groups)
+        question = dataclasses.replace(
+            question, exception_id=exception_id, field_groups=groups if needs_groups else ()
+        )
+        before = await lookup_book.earlier(tx, question, within_s=hub.settings.residents.repeat_within_s)
+        await lookup_book.intend(tx, question, repeats=before.last_id)
     except (errors.NotGranted, errors.ProofRejected) as exc:
         raise _Refused(question, exc) from None
     return Allowed(question, official, service_code, before)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from lienthong.api_keys import choosing, gate, limits, lookup, uses
 from lienthong.bus import operations
-from lienthong.bus.flows import payment
+from lienthong.bus.flows import bill_lookup, payment, postal_callback
 from lienthong.bus.gateway import answers, callbacks, figures, front, openapi, reference
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
@@ -33,7 +33,11 @@ def create_app(
     *,
     gauges: figures.Gauges | None = None,
     table: Sequence[operations.Operation] = operations.OPERATIONS,
-    flows: Sequence[tuple[type, callbacks.Flow]] = ((roles.PaymentProvider, payment.callback),),
+    flows: Sequence[tuple[type, callbacks.Flow]] = (
+        (roles.BillTeller, bill_lookup.callback),
+        (roles.PaymentProvider, payment.callback),
+        (roles.ParcelCaller, postal_callback.callback),
+    ),
 ) -> front.Front:
     """Put the gateway together. The server's lifespan starts and stops what it needs."""
     chosen = limiter or choosing.limiter(hub.settings, hub.storage)

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from lienthong.bus.gateway import addresses, answers, bodies, book, routes, visit
 from lienthong.bus.hub import Hub
-from lienthong.connectors import registry
+from lienthong.connectors import registry, roles
 from lienthong.core import errors, money
 
 PATH = b"/callbacks/"
@@ -101,7 +101,9 @@ class Callbacks:
         write = functools.partial(self.hub.system(contract).reply, request)
         # From here on the sender hears its own words, also where the hub fails: it will call again.
         coming.fallback = write("failed")
-        self._book.must_be_writable(personal=False)
+        known = self.hub.systems.get(contract)
+        coming.is_personal = isinstance(known, roles.BillTeller) and request.name == known.bill_lookup_name
+        self._book.must_be_writable(personal=coming.is_personal)
         senders = self._senders.get(contract)
         if senders is not None and not senders.trusts(coming.address):
             return _said(coming, write("address_refused"), "address_refused")

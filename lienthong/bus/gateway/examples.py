@@ -8,6 +8,7 @@ _CODE = "000.00.00.H38-260115-0001"
 _OCCASION = {"dossier_code": _CODE, "purpose": "Đối chiếu người yêu cầu đăng ký khai sinh"}
 _CITIZEN = {"citizen_id": "001099000001", "full_name": "Nguyễn Văn Mẫu", "birth": {"day": "1999-01-15"}}
 _PAYMENT = "019bc0de-7000-7000-8000-000000000003"
+_PARCEL = "019bc0de-7000-7000-8000-000000000004"
 PATHS: dict[str, dict[str, str]] = {
     "procedures.get": {"code": "1.000001"},
     "procedures.versions": {"code": "1.000001"},
@@ -17,9 +18,12 @@ PATHS: dict[str, dict[str, str]] = {
     "dossiers.report_status": {"code": _CODE},
     "messages.get": {"id": "019bc0de-7000-7000-8000-000000000001"},
     "enquiries.get": {"code": _CODE},
+    "catalogues.get": {"code": "madantoc"},
     "payments.get": {"id": _PAYMENT},
     "payments.refund": {"id": _PAYMENT},
     "payments.receipt": {"id": _PAYMENT},
+    "parcels.get": {"id": _PARCEL},
+    "parcels.cancel": {"id": _PARCEL},
 }
 QUERIES: dict[str, str] = {"procedures.list": "q=dang+ky+khai+sinh&limit=5"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -73,6 +77,25 @@ BODIES: dict[str, dict[str, Any]] = {
         "amount_vnd": 150000,
         "lines": [{"kind": "charge", "name": "Lệ phí đăng ký khai sinh", "amount_vnd": 150000}],
         "return_url": "https://mot-cua.example.vn/thanh-toan",
+    },
+    "parcels.book": {
+        "dossier_code": _CODE,
+        "direction": "deliver_result",
+        "sender": {
+            "name": "Trung tâm Phục vụ hành chính công",
+            "phone": "0237000000",
+            "address": "28 Đại lộ Lê Lợi",
+            "province_code": "38",
+            "commune_code": "14758",
+        },
+        "receiver": {
+            "name": "Nguyễn Văn Mẫu",
+            "phone": "0900000001",
+            "address": "12 Lê Lợi",
+            "province_code": "79",
+            "old_province_code": "79",
+            "old_district_code": "764",
+        },
     },
     "payments.refund": {
         "amount_vnd": 150000,

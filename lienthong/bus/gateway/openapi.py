@@ -17,6 +17,12 @@ _KEY_NOTE = (
     "Khoá API do đơn vị quản lý khoá cấp; gửi trong tiêu đề X-API-Key, không bao giờ trong địa chỉ. / "
     "An API key from the unit that manages keys; in the header X-API-Key, never in the address."
 )
+_ASSERTION_NOTE = (
+    "Xác nhận có chữ ký (JWT) của hệ thống nơi cán bộ đăng nhập; mỗi câu hỏi một xác nhận mới. Chỉ khoá được đơn "
+    "vị vận hành cho phép mới được bỏ, khi đó nêu official trong nội dung. / The signed assertion (JWT) of the "
+    "system where the official signed in, a new one for each question. Only a key that the operators excepted may "
+    "leave it out, and names `official` in the body."
+)
 _WHEN: dict[int, str] = {
     400: "Yêu cầu không hợp lệ; từng trường sai được nêu. / The request is not valid; each wrong field is named.",
     401: "Khoá API thiếu hoặc không hợp lệ. / The API key is missing or not valid.",
@@ -142,6 +148,8 @@ def _parameters(operation: operations.Operation, places: dict[Place, dict[str, A
             if example is not None:
                 parameter["example"] = example
             found.append(parameter)
+    if operation.needs_official:
+        found.append(_assertion_parameter())
     if operation.method == "POST":
         found.append(_idempotency_parameter())
     return found
@@ -160,6 +168,16 @@ def _parameter_schema(part: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") == "string" and not schema.keys() & {"pattern", "format", "enum"}:
         schema["pattern"] = _NO_CONTROLS
     return schema
+
+
+def _assertion_parameter() -> dict[str, Any]:
+    return {
+        "name": "X-Official-Assertion",
+        "in": "header",
+        "required": True,
+        "description": _ASSERTION_NOTE,
+        "schema": {"type": "string", "maxLength": 4096, "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$"},
+    }
 
 
 def _idempotency_parameter() -> dict[str, Any]:
@@ -189,6 +207,8 @@ def _responses(operation: operations.Operation, places: dict[Place, dict[str, An
         refused.add(409)  # an Idempotency-Key that was used for another request
     if not operation.keeps_answer or operation.name in _OF_AN_INTERMEDIARY:
         refused.update(_OF_A_REGISTER)
+    if operation.needs_outside:
+        refused.update((422, *_OF_A_REGISTER))
     for status in sorted(refused):
         answers[str(status)] = {
             "description": _WHEN[status],

@@ -104,15 +104,18 @@ def _asked(
 ) -> str:
     schemas = document["components"]["schemas"]
     found = ""
-    parameters = [part for part in told["parameters"] if part["in"] != "header"]
-    if parameters:
-        flat = {
-            "properties": {
-                part["name"]: {**part["schema"], "description": part["description"]} for part in parameters
-            },
-            "required": [part["name"] for part in parameters if part["required"]],
-        }
-        found += f"<h3>{words.path_and_query}</h3>" + _fields(flat, schemas, words, language)
+    inside = [part for part in told["parameters"] if part["in"] != "header"]
+    above = [part for part in told["parameters"] if part["in"] == "header" and part["required"]]
+    for title, parameters in ((words.path_and_query, inside), (words.headers, above)):
+        if parameters:
+            flat = {
+                "properties": {
+                    part["name"]: {**part["schema"], "description": _in_one(part["description"], language)}
+                    for part in parameters
+                },
+                "required": [part["name"] for part in parameters if part["required"]],
+            }
+            found += f"<h3>{title}</h3>" + _fields(flat, schemas, words, language)
     if operation.body is not None:
         schema = told["requestBody"]["content"]["application/json"]["schema"]
         found += f"<h3>{words.body}</h3>"
@@ -153,6 +156,12 @@ def _fields(
     return _table((words.field, words.term, words.kind, ""), lines, look="wide fields")
 
 
+def _in_one(text: str, language: str) -> str:
+    """Take one language out of a description in two."""
+    vi, _, en = text.partition(" / ")
+    return en if language == "en" and en else vi
+
+
 def _breakable(name: str) -> str:
     """Let a long dotted name go on in the next line after a dot, never within a word."""
     return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
@@ -167,6 +176,8 @@ def _samples(operation: operations.Operation, words: reference_text.Words) -> st
     lines = ["curl -sS" + ("" if operation.method == "GET" else f" -X {operation.method}")]
     lines.append(f"  '{address}'")
     lines.append('  -H "X-API-Key: $KEY"')
+    if operation.needs_official:
+        lines.append('  -H "X-Official-Assertion: $ASSERTION"')
     body = examples.BODIES.get(operation.name)
     if body is not None:
         lines.append("  -H 'Content-Type: application/json'")

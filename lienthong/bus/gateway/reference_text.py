@@ -158,6 +158,13 @@ EN = Words(
 HEADERS: tuple[tuple[str, str, str], ...] = (
     ("X-API-Key", "Khoá API, trong mọi yêu cầu", "The API key, in every request"),
     (
+        "X-Official-Assertion",
+        "Xác nhận có chữ ký của hệ thống nơi cán bộ đăng nhập; khi tra cứu công dân và dùng lại giấy tờ, mỗi câu "
+        "hỏi một xác nhận mới",
+        "The signed assertion of the system where the official signed in; for residents and papers, a new one for "
+        "each question",
+    ),
+    (
         "Accept-Language",
         "vi hoặc en: ngôn ngữ của câu báo lỗi",
         "vi or en: the language of error sentences",

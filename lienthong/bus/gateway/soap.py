@@ -76,7 +76,8 @@ class Soap:
         coming.soap_version = envelope.version
         _choose_language(coming, envelope)
         call = self._call(coming, envelope)
-        coming.note_dossier(call.operation.name, {"code": envelope.child.findtext(f"{_TAG}code") or ""})
+        if call.operation.name.startswith(visit.HAS_DOSSIER):
+            coming.note_dossier(call.operation.name, {"code": envelope.child.findtext(f"{_TAG}code") or ""})
         return _SoapRequest(self, coming, envelope, call, raw)
 
     def problem(self, coming: visit.Visit, exc: errors.HubError) -> answers.Answer:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -118,18 +117,28 @@ class Codec:
         known = self._writers.get(id(record))
         if known is not None:
             return known
-        steps: list[tuple[Callable[[Any], Any], Writer]] = []
+        steps: list[tuple[str, Writer, str | None, str]] = []
+        computed = frozenset(record.model.model_computed_fields if record.model else ())
 
         def write(value: Any, out: list[str]) -> None:
-            for get, put in steps:
-                found = get(value)
-                if found is not None:
+            held = value.__dict__
+            for name, put, opened, closed in steps:
+                found = held[name] if name not in computed else getattr(value, name)
+                if found is None:
+                    continue
+                if type(found) is str and opened is not None and _SPECIAL(found) is None:
+                    # By far the most of what is written.
+                    out.append(f"{opened}{found}{closed}")
+                else:
                     put(found, out)
 
         self._writers[id(record)] = write
         for element in record.elements:
-            put = self._element_writer(element.name, element.kind)
-            steps.append((attrgetter(element.name), _each(put) if element.is_list else put))
+            name, kind = element.name, element.kind
+            put = self._element_writer(name, kind)
+            is_text = isinstance(kind, soap_types.Leaf) and kind.base == "string" and not kind.json
+            opened = f"<{name}>" if is_text and not element.is_list else None
+            steps.append((name, _each(put) if element.is_list else put, opened, f"</{name}>"))
         return write
 
     def _element_writer(self, name: str, kind: soap_types.Kind) -> Writer:
@@ -244,15 +253,7 @@ def _leaf_writer(leaf: soap_types.Leaf, opened: str, closed: str) -> Writer:
     if leaf.json:
         shown: Callable[[Any], str] = _as_json
     elif leaf.base == "string":
-
-        def write(value: Any, out: list[str]) -> None:
-            # By far the most of what is written.
-            if type(value) is str and _SPECIAL(value) is None:
-                out.append(f"{opened}{value}{closed}")
-            else:
-                out.append(f"{opened}{text(_as_text(value))}{closed}")
-
-        return write
+        return lambda value, out: out.append(f"{opened}{text(_as_text(value))}{closed}")
     else:
         shown = _SHOWN[leaf.base]
     return lambda value, out: out.append(f"{opened}{shown(value)}{closed}")

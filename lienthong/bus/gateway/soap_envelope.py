@@ -105,9 +105,10 @@ def parse(raw: bytes, limits: settings.Gateway) -> Envelope:
     if version is None:
         raise _no_envelope(str(root.tag))
     space = f"{{{NAMESPACES[version]}}}"
-    header, body = root.find(f"{space}Header"), root.find(f"{space}Body")
-    parts = [part for part in (header, body) if part is not None]
-    if body is None or [*root] != parts or len(body) != 1:
+    parts = [*root]
+    header = parts[0] if len(parts) == 2 and parts[0].tag == f"{space}Header" else None
+    body = parts[-1] if parts else None
+    if body is None or body.tag != f"{space}Body" or len(parts) > (1 if header is None else 2) or len(body) != 1:
         raise refused(
             "Envelope gồm tối đa một Header, rồi đúng một Body có đúng một phần tử.",
             "An Envelope has at most one Header, then one Body with exactly one element in it.",

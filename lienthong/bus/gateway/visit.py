@@ -16,7 +16,7 @@ Scope = MutableMapping[str, Any]
 
 _CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}")
 _DOSSIER_CODE = re.compile(typing.get_args(records.DossierCode)[1].pattern)
-_HAS_DOSSIER = ("dossiers.", "enquiries.")
+HAS_DOSSIER = ("dossiers.", "enquiries.")
 
 
 class Visit:
@@ -111,7 +111,7 @@ class Visit:
     def note_dossier(self, operation: str, parts: Mapping[str, str]) -> None:
         """Keep the dossier's code, where the path has one that can be one."""
         code = parts.get("code", "")
-        if operation.startswith(_HAS_DOSSIER) and len(code) <= 50 and _DOSSIER_CODE.fullmatch(code):
+        if operation.startswith(HAS_DOSSIER) and len(code) <= 50 and _DOSSIER_CODE.fullmatch(code):
             self.dossier_code = code
 
     def note_told(self, told: access_record.Told) -> None:

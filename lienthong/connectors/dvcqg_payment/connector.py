@@ -30,6 +30,11 @@ class Settings(lgsp.Settings):
     language: str = "vi-VN"
     bank: str = Field(default="PAYMENT", description="the payer chooses on the platform")
     service_suffix: str = Field(default=".01", description="makes a service code out of a procedure's")
+    unit_code: str = Field(default="", description="who collects, where an order names nobody")
+    unit_name: str = ""
+    account: str = Field(default="", description="where the money goes, where an order names no account")
+    account_bank: str = ""
+    account_holder: str = ""
     query_answer_signature: Literal["if_present", "required", "never"] = "if_present"
     bill_time: Literal["paid", "created"] = Field(default="paid", description="which time a receipt is asked by")
 
@@ -38,9 +43,13 @@ class Connector:
     """The payment platform of the portal. Tries once; only a platform token that ran out is got anew."""
 
     name = wire.SYSTEM
+    # The names of the contract page (contracts §7.1.3, §7.1.4).
+    callback_name = "dpnhankqthanhtoanhs"
+    bill_lookup_name = "dptracuuthanhtoanhs"
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings, self._clock = settings, around.clock
+        self.tells_bills = bool(settings.callback_addresses)
         self._secret = settings.secret_key.get_secret_value()
         self._client = base.client(self.name, settings, around)
         self._way = lgsp.Way(
@@ -63,7 +72,7 @@ class Connector:
             "bank": settings.bank,
             "service_suffix": settings.service_suffix,
         }
-        body = wire.init(order, given, secret=self._secret)
+        body = wire.init(self._with_account(order), given, secret=self._secret)
         reply = await self._post(settings.init_path, body, operation="start", changes=True)
         return money.PaymentStarted(pay_url=wire.pay_url(wire.answer(reply, changes=True)))
 
@@ -73,7 +82,9 @@ class Connector:
         return wire.read_callback(fields, partner=self._settings.partner_code, secret=self._secret)
 
     def reply(self, request: money.CallbackRequest, outcome: money.CallbackOutcome) -> money.CallbackReply:
-        """Answer 00 for what is recorded, now or before, and 99 for the rest."""
+        """Answer 00 for what is recorded, now or before, and 99 for the rest; a lookup in its own words."""
+        if request.name == self.bill_lookup_name:
+            return self.bill_lookup_reply(None, is_known=False, now=self._clock())
         return wire.callback_reply(request, is_taken=outcome in ("recorded", "already"))
 
     async def query(self, order: money.PaymentOrder) -> money.PaymentNews:
@@ -110,12 +121,24 @@ class Connector:
         """Say what a dossier owes; None where nothing is owed, `is_known` False where there is no such dossier."""
         settings = self._settings
         return wire.lookup_reply(
-            order,
+            self._with_account(order) if order is not None else None,
             is_known=is_known,
             partner=settings.partner_code,
             service_suffix=settings.service_suffix,
             now=now,
         )
+
+    def _with_account(self, order: money.PaymentOrder) -> money.PaymentOrder:
+        """Fill in where the money goes, as far as the order does not say it."""
+        settings, given = self._settings, order.beneficiary
+        filled = money.Beneficiary(
+            unit_code=given.unit_code or settings.unit_code,
+            unit_name=given.unit_name or settings.unit_name,
+            bank_code=given.bank_code if given.account else settings.account_bank,
+            account=given.account or settings.account,
+            holder=given.holder if given.account else settings.account_holder,
+        )
+        return order.model_copy(update={"beneficiary": filled})
 
     async def _question(self, kind: str, reference: str, *, at: datetime) -> http.Reply:
         settings = self._settings

@@ -39,6 +39,7 @@ class Connector:
     """KeyPay, version 3. Tries once."""
 
     name = wire.SYSTEM
+    callback_name = "result"
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings = settings

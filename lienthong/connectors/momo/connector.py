@@ -36,6 +36,7 @@ class Connector:
     """MoMo. Tries once."""
 
     name = wire.SYSTEM
+    callback_name = "ipn"
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings, self._clock = settings, around.clock

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from lienthong.connectors import base, bearer, http, outcomes
+from lienthong.connectors import base, bearer, http, outcomes, roles
 from lienthong.connectors.ngsp import auth, wire
 from lienthong.core import errors, people, records
 
@@ -93,7 +93,11 @@ class Connector:
         """Give all rows of a catalogue. Raises RemoteRefused where it does not exist."""
         return wire.rows(wire.data(await self._get("rows", {}, list=name)))
 
-    async def catalogue_structure(self, name: str) -> Sequence[wire.Property]:
+    def catalogue_names(self) -> Sequence[str]:
+        """Name the catalogues of the guide (contracts §6.3); the service itself lists none. Pure."""
+        return wire.LISTS
+
+    async def catalogue_columns(self, name: str) -> Sequence[roles.CatalogueColumn]:
         """Give the columns of a catalogue."""
         return wire.properties(wire.data(await self._get("structure", {}, list=name)))
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from lienthong.connectors import base, http, outcomes
+from lienthong.connectors import base, http, outcomes, roles
 from lienthong.core import errors, people
 from lienthong.mappings import engine
 
@@ -18,20 +17,13 @@ MAPPING = engine.load(SYSTEM)
 NAMES = MAPPING.envelope
 SERVICES = MAPPING.services
 _ENTERPRISE = MAPPING.message("enterprise")
+# The service gives no list of its lists; these are the ones that its guide names (contracts §6.3).
+LISTS = tuple(NAMES["lists"].split())
 _FAULT_CODE = re.compile(rb"<(?:\w+:)?code>\s*(\d{6})\s*</")
 _LONGEST_WINDOW_DAYS = 5
 _USUAL_LIFE_S = 3600.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """One column of a shared catalogue."""
-
-    code: str
-    name: str
-    type: str
 
 
 def token(reply: http.Reply) -> tuple[str, float]:
@@ -134,7 +126,13 @@ def filings(body: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], int]:
 
 
 def rows(body: Any) -> list[Mapping[str, str]]:
-    """Read the rows of a catalogue, every value as text."""
+    """Read the rows of a catalogue, every value as text.
+
+    Failures of this service come with HTTP 200 (§6.3): one that is said in its own form is a refusal.
+    """
+    said = body.get(NAMES["done_message"]) if isinstance(body, dict) else None
+    if isinstance(said, str):
+        raise errors.RemoteRefused(system=SYSTEM, remote_code="no rows", remote_message=base.safe_text(said))
     if not isinstance(body, list) or any(not isinstance(row, dict) for row in body):
         raise outcomes.garbled("no list of rows", system=SYSTEM)
     return [{str(name): _text(value) for name, value in row.items()} for row in body]
@@ -146,10 +144,13 @@ def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else str(value)
 
 
-def properties(body: Any) -> list[Property]:
+def properties(body: Any) -> list[roles.CatalogueColumn]:
     """Read the structure of a catalogue."""
     code, name, kind = (NAMES[it] for it in ("property_code", "property_name", "property_type"))
-    return [Property(row.get(code, ""), row.get(name, ""), row.get(kind, "")) for row in rows(body)]
+    found = rows(body)
+    if any(not row.get(code) for row in found):
+        raise outcomes.garbled("a column without its code", system=SYSTEM)
+    return [roles.CatalogueColumn(code=row[code], name=row.get(name, ""), type=row.get(kind, "")) for row in found]
 
 
 def inserted(body: Any, *, wanted: Sequence[Mapping[str, str]]) -> int:

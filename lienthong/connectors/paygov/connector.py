@@ -42,6 +42,7 @@ class Connector:
     """PayGov behind an integration platform. Tries once; only a platform token that ran out is got anew."""
 
     name = wire.SYSTEM
+    callback_name = "result"
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings, self._agency_code = settings, around.agency_code

@@ -27,6 +27,7 @@ class Connector:
     """Codes for bank transfers. Makes them itself; waits for nobody."""
 
     name = wire.SYSTEM
+    callback_name = ""
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings = settings

@@ -33,6 +33,7 @@ class Connector:
     """VNPAY. Tries once."""
 
     name = wire.SYSTEM
+    callback_name = "ipn"
 
     def __init__(self, settings: Settings, around: base.Surroundings) -> None:
         self._settings, self._clock = settings, around.clock
@@ -145,6 +146,24 @@ class Connector:
             state=cast(Literal["accepted", "done", "refused", "already"], state),
             provider_reference=fields["number"],
             provider_code=fields["code"],
+            provider_message=base.safe_text(fields["message"]),
+        )
+
+    async def query_refund(self, order: money.RefundOrder) -> money.RefundNews:
+        """Ask how an accepted refund stands.
+
+        VNPAY is asked about the payment; its answer counts only where it is about a refund of this amount, and by
+        its number where that is known: of anything else it says nothing of this refund.
+        """
+        asked = answers.never_made(order.reference, now=order.started_at or order.paid_at)
+        fields, is_signed = await self._ask_about(asked)
+        if fields["code"] != "00":
+            raise wire.refused(wire.meaning("query_code", fields["code"]), fields)
+        state = wire.refund_heard(fields, order, terminal=self._settings.tmn_code) if is_signed else "accepted"
+        return money.RefundNews(
+            state=cast(Literal["pending", "done", "refused"], "pending" if state == "accepted" else state),
+            provider_reference=fields["number"] if state != "accepted" else order.refund_reference,
+            provider_code=f"{fields['state']}/{fields['kind']}",
             provider_message=base.safe_text(fields["message"]),
         )
 

@@ -257,6 +257,18 @@ def refund_state(state: str) -> str:
     return str(MAPPING.spec.codes["refund_state"].values.get(state, "accepted"))
 
 
+def refund_heard(fields: Mapping[str, str], order: money.RefundOrder, *, terminal: str) -> str:
+    """Say what the answer to a query tells of a refund: `accepted` where it is about anything else."""
+    about = (fields["command"], fields["terminal"], fields["reference"], fields["amount"])
+    if about != (QUERY, terminal, order.reference, str(order.amount_vnd * 100)):
+        return "accepted"
+    if fields["kind"] != (WHOLE if order.is_whole else PART):
+        return "accepted"
+    if order.refund_reference and fields["number"] != order.refund_reference:
+        return "accepted"
+    return refund_state(fields["state"])
+
+
 def refused(meant: str, fields: Mapping[str, str]) -> errors.RemoteError:
     """Name an answer that is no answer to the question."""
     said = base.safe_text(fields["message"])

@@ -11,8 +11,9 @@ import typer
 from lienthong.api_keys import officials
 from lienthong.bus.flows import lookup_book, lookup_policy
 from lienthong.bus.hub import Hub
-from lienthong.console.cli import context, output
+from lienthong.console.cli import context, output, seals
 from lienthong.core import clock, errors, storage, tables
+from lienthong.monitoring import asking, day_files, log_check, lookup_check, verification
 
 app = typer.Typer(no_args_is_help=True, help="Sổ tra cứu công dân / the book of lookups.")
 Official = Annotated[str | None, typer.Option(help="Mã hoặc tài khoản cán bộ / code or account.")]
@@ -173,6 +174,36 @@ def end(
 
     context.run(work)
     output.console.print(f"{number}: đã kết thúc / ended")
+
+
+@app.command()
+def verify(
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Bao nhiêu ngày gần đây / the last days.")] = 30,
+    seals_too: Annotated[
+        bool,
+        typer.Option("--seals/--no-seals", help="Kiểm tra cả niêm phong của sổ truy cập / the seals as well."),
+    ] = True,
+    json: context.Json = False,
+) -> None:
+    """So sổ tra cứu với sổ truy cập đã niêm phong; sai khác: kết thúc bằng 1 / check it by the record."""
+
+    async def work(hub: Hub) -> log_check.Report:
+        home, now = hub.settings.home, hub.now()
+        archive = day_files.Archive(home / "record")
+        report = log_check.Report()
+        if seals_too:
+            report = await verification.verify(home, hub.storage, days=verification.Days(archive))
+        # What is older than the archive keeps has been dropped from both sides.
+        kept_days = min(days, hub.settings.archive.personal_days)
+        period = lookup_check.Period.settled(now - timedelta(days=kept_days), now, now=now)
+        await lookup_book.read_by(hub, "lookups.verify", f"days={days}", actor=context.actor())
+        await lookup_check.compare(asking.Sources(hub.storage, archive), period, report)
+        return report
+
+    report = context.run(work)
+    seals.tell(report, json=json)
+    if not report.holds:
+        raise typer.Exit(1)
 
 
 async def _official(hub: Hub, name: str) -> officials.Official:

@@ -121,7 +121,7 @@ def verify(
         return report
 
     report = context.run(work) if folder is None else exports.check(folder, key=key or None)
-    _tell(report, json=json)
+    tell(report, json=json)
     if not report.holds:
         raise typer.Exit(1)
 
@@ -135,7 +135,8 @@ def _look_at_stamps(home: Path, who: stamps.Authority | None, report: log_check.
             stamps.look(home / "seals" / name, log.notes, who, report)
 
 
-def _tell(report: log_check.Report, *, json: bool) -> None:
+def tell(report: log_check.Report, *, json: bool) -> None:
+    """Print what verifying found."""
     if json:
         output.as_json({**asdict(report), "holds": report.holds})
         return

@@ -38,7 +38,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_accounts')),
     sa.UniqueConstraint('name', name=op.f('uq_accounts_name')),
     sa.UniqueConstraint('outside', name=op.f('uq_accounts_outside')),
-    comment='Accounts of the desks (tài khoản bàn điều khiển): hash of the password, sealed secret of the second step'
+    comment='Accounts of the desks: hash of the password, sealed secret of the second step'
     )
     op.create_table('sign_in_tries',
     sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),

@@ -1,0 +1,187 @@
+"""Group commit for SQLite: whoever waits to write a little is served in one transaction, one wait for the disk.
+
+The work of each is the same coroutine that PostgreSQL runs in a transaction of its own. Here it is driven to its
+end in the thread of the writing connection: its statements answer at once, so that it never really waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lienthong.core import errors
+
+Work = Callable[[AsyncConnection], Awaitable[Any]]
+# Bounds how long the first of a group waits for the last.
+MOST_TOGETHER = 64
+
+
+class Desk:
+    """Takes work and writes what waits together. `turn` is held while it writes: one writer at a time."""
+
+    def __init__(
+        self, engine: sa.Engine, turn: asyncio.Lock, named: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        self._engine, self._turn, self._named = engine, turn, named
+        self._waiting: deque[tuple[Work, asyncio.Future[Any]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
+        self._connection: sa.Connection | None = None
+
+    async def write(self, work: Work) -> Any:
+        """Have `work` done; comes back when it is on the disk. Raises what it raised, or StorageUnavailable.
+
+        Who stops waiting before its group begins has nothing written; later, it is written all the same.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._serve(), name="group-commit")
+        return await future
+
+    async def close(self) -> None:
+        """Write what waits, and give the connection back."""
+        if self._task is not None:
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        self._thread.shutdown(wait=False)
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            async with self._turn:
+                group: list[tuple[Work, asyncio.Future[Any]]] = []
+                while self._waiting and len(group) < MOST_TOGETHER:
+                    work, future = self._waiting.popleft()
+                    if not future.done():
+                        group.append((work, future))
+                if group:
+                    await self._settle(group)
+
+    async def _settle(self, group: Sequence[tuple[Work, asyncio.Future[Any]]]) -> None:
+        works = [work for work, _ in group]
+        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, works)
+        try:
+            await _to_its_end(writing)
+        finally:
+            failure = writing.exception()
+            try:
+                async with self._named():
+                    if failure is not None:
+                        raise failure
+            except (errors.StorageUnavailable, DBAPIError) as exc:
+                failure = exc
+            for number, (_, future) in enumerate(group):
+                if future.done():
+                    continue
+                if failure is None:
+                    writing.result()[number].tell(future)
+                elif isinstance(failure, errors.StorageUnavailable):
+                    # One for each: an error that several tasks raise would gather the traces of all.
+                    future.set_exception(errors.StorageUnavailable(**failure.facts))
+                else:
+                    future.set_exception(failure)
+
+    # ------------------------------------------------------------------------------------------- in its thread
+
+    def _write(self, works: Sequence[Work]) -> list[_Told]:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+            told = [_one(self._connection, work) for work in works]
+            self._connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            # Whatever state the connection is in: closing it undoes what was not committed.
+            self._let_go()
+            raise
+        return told
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+class _Told:
+    """What came of one's work; around the work, it takes up what is raised, for whoever waits for this work."""
+
+    __slots__ = ("raised", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.raised: BaseException | None = None
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> bool:
+        cause = raised.__cause__ if isinstance(raised, errors.StorageUnavailable) else raised
+        if isinstance(cause, DBAPIError) and not isinstance(cause, IntegrityError):
+            # SQLite may have undone the whole transaction: nothing more may be written as if it stood.
+            return False
+        self.raised = raised
+        return isinstance(raised, Exception)
+
+    def tell(self, future: asyncio.Future[Any]) -> None:
+        """Pass it on."""
+        if self.raised is None:
+            future.set_result(self.value)
+        else:
+            future.set_exception(self.raised)
+
+
+class _Direct:
+    """A connection as the work knows it, whose statements are answered on the spot."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: sa.Executable, parameters: Any = None) -> Any:
+        return self._connection.execute(statement, parameters)
+
+    async def exec_driver_sql(self, statement: str, parameters: Any = None) -> Any:
+        return self._connection.exec_driver_sql(statement, parameters)
+
+
+def _one(connection: sa.Connection, work: Work) -> _Told:
+    """Do one's work; what it raises undoes its own part only, except where the database itself fails."""
+    connection.exec_driver_sql("SAVEPOINT one")
+    with _Told() as told:
+        told.value = _driven(cast("Coroutine[Any, Any, Any]", work(cast("AsyncConnection", _Direct(connection)))))
+    if told.raised is not None:
+        connection.exec_driver_sql("ROLLBACK TO one")
+    connection.exec_driver_sql("RELEASE one")
+    return told
+
+
+def _driven(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise TypeError("work that shares a transaction waits for nothing but its database")
+
+
+async def _to_its_end(writing: asyncio.Future[Any]) -> None:
+    """Wait for the thread even where we are cancelled: the turn must not pass on while it writes."""
+    cancelled = None
+    while not writing.done():
+        try:
+            await asyncio.wait({writing})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
