@@ -51,7 +51,7 @@ def at_once(
 ) -> Finding | None:
     """Find one key or official active from several addresses at once, by turns: A, B, A again.
 
-    `stranger`: one of them lies in a network never used before today; of a key with few places any turn then counts.
+    `stranger`: one of them lies in a network never used before today; with few places any turn then counts.
     """
     if learned and stranger and usual <= 3:
         allowed = wanted = 1
