@@ -183,6 +183,21 @@ class _Drive:
         if became:
             _log.warning("target changed", extra={"target": self.target, "state": self.state.state})
 
+    async def end_pause(self, found: targets.Target) -> bool:
+        """Resume a target that a person paused until a moment which has come (`probe_at` of a paused one)."""
+        now, store = self.hub.now(), self.hub.storage
+        if found.probe_at is None or found.probe_at > now:
+            return False
+        resumed = targets.Target(self.target, last_success_at=found.last_success_at)
+        async with store.transaction() as tx:
+            if not await targets.put(tx, store, resumed, now=now, only_from=targets.PAUSED):
+                return False
+            await outbox.hasten(tx, self.target, now=now)
+            facts = {"state": targets.ACTIVE, "reason": "the pause ended as said"}
+            await events.put(tx, "targets.active", self.target, facts, now=now)
+        self.state = self.stored = resumed
+        return True
+
     # ------------------------------------------------------------------------------------------- the batches
 
     async def claim(self) -> int:
@@ -193,7 +208,7 @@ class _Drive:
             self.state = found
         self.stored = found
         limit = self.rules.batch
-        if self.state.state == targets.PAUSED:
+        if self.state.state == targets.PAUSED and not await self.end_pause(found):
             self.probing = False
             return 0
         if self.state.state == targets.SUSPENDED:

@@ -17,7 +17,7 @@ _t = tables.targets
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target as it stands: a suspended one is probed with one message at `probe_at`."""
+    """One target as it stands: at `probe_at` a suspended one is probed, and a paused one goes on by itself."""
 
     name: str
     state: str = ACTIVE

@@ -22,7 +22,7 @@ from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import book, figures, tls
 from lienthong.console.web import app as desks
 from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
-from lienthong.monitoring import housekeeping, seals, stamps, watcher
+from lienthong.monitoring import housekeeping, notify, seals, stamps, watcher
 
 _log = logging.getLogger("lienthong.server")
 Ready = Callable[[hubs.Hub], Awaitable[None]]
@@ -127,6 +127,7 @@ async def _prepare(hub: hubs.Hub) -> None:
     known = frozenset({*jobs.JOBS, housekeeping.JOB})
     timetable.check(hub.settings.timetable, known=known, now=hub.now())
     stamps.authority(hub.settings.seals)  # whose certificates must be readable
+    notify.ways(hub.settings.alerts)
     for target in hub.settings.dossiers.targets:
         if target not in hub.systems:
             # The catalogue can be served all the same; a report is refused in words until the system is enabled.
@@ -155,6 +156,7 @@ async def _record_kept(hub: hubs.Hub) -> AsyncIterator[None]:
         ),
         asyncio.create_task(housekeeping.run(hub, closing), name="housekeeping"),
         asyncio.create_task(watcher.run(hub, closing), name="watcher"),
+        asyncio.create_task(notify.run(hub, closing), name="notices"),
     ]
     try:
         yield

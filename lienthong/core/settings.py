@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from lienthong.core import errors, settings_payments, settings_post, settings_tree
+from lienthong.core import errors, settings_alerts, settings_payments, settings_post, settings_tree
 
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
@@ -341,6 +341,7 @@ class Settings(Section):
     archive: Archive = Archive()
     spool: Spool = Spool()
     seals: Seals = Seals()
+    alerts: settings_alerts.Alerts = settings_alerts.Alerts()
     logs: Logs = Logs()
     holidays: Path | None = Field(None, description="a holiday file of the operator's, instead of ours")
     systems: dict[str, dict[str, Any]] = Field(

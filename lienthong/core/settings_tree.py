@@ -76,6 +76,7 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
 
 # Settings that the environment gives as words between commas.
 _LISTS = (
+    ("alerts", "mail_to"),
     ("console", "trusted_proxies"),
     ("dossiers", "targets"),
     ("gateway", "trusted_proxies"),

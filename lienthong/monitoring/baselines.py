@@ -84,6 +84,7 @@ class Baseline:
     """What is known of one key."""
 
     __slots__ = (
+        "_rates",
         "asked",
         "calls",
         "cells",
@@ -102,6 +103,7 @@ class Baseline:
 
     def __init__(self) -> None:
         self.version = VERSION
+        self._rates: dict[str, float] = {}  # worked out anew when an hour is learned
         self.cells: dict[int, deque[Sample]] = {}
         self.days: deque[tuple[int, int, int]] = deque(maxlen=_DAYS_KEPT)  # day, group, requests
         self.calls = 0
@@ -123,11 +125,20 @@ class Baseline:
         cell = self.cells.get(group * 24 + hour_of_day)
         if cell is None:
             cell = self.cells[group * 24 + hour_of_day] = deque(maxlen=_SAMPLES_KEPT)
+        if cell and cell[-1].hour >= sample.hour:
+            return  # read again after a restart
         cell.append(sample)
+        self._rates.clear()
+
+    def learn_day(self, day: int, group: int, requests: int) -> None:
+        """Take a day into account, once."""
+        if not self.days or self.days[-1][0] < day:
+            self.days.append((day, group, requests))
 
     def leave_out(self, since_hour: int, until_hour: int) -> None:
         """Forget what was learned in a time that an officer marked as an incident."""
         self.left_out.append((since_hour, until_hour))
+        self._rates.clear()
         for place, cell in self.cells.items():
             kept = [sample for sample in cell if not since_hour <= sample.hour <= until_hour]
             self.cells[place] = deque(kept, maxlen=_SAMPLES_KEPT)
@@ -164,13 +175,17 @@ class Baseline:
 
     def rate(self, metric: str) -> float:
         """Give the share of calls that ended in a way, over all that is remembered; never quite nothing."""
+        share = self._rates.get(metric)
+        if share is not None:
+            return share
         place = METRICS.index(metric)
         found = requests = 0
         for cell in self.cells.values():
             for sample in cell:
                 found += sample.values[place]
                 requests += sample.values[0]
-        return (found + 0.5) / (requests + 500.0) if requests else 0.02
+        share = self._rates[metric] = (found + 0.5) / (requests + 500.0) if requests else 0.05
+        return share
 
     def tops(self, metric: str) -> float:
         """Give the most that any remembered hour had."""
@@ -229,7 +244,9 @@ def _median(ranked: Sequence[float]) -> float:
     return float(ranked[half]) if len(ranked) % 2 else (ranked[half - 1] + ranked[half]) / 2
 
 
-def upper(normal: Normal, *, floor: float, slack: float = 0.15, headroom: float = 1.25) -> float:
+def upper(
+    normal: Normal, *, floor: float, slack: float = 0.15, headroom: float = 1.25, sigmas: float = 5.0
+) -> float:
     """Give the bound above which a count is not normal: robust, never below what was seen lately with some room.
 
     While few days are known the room is larger.
@@ -237,7 +254,7 @@ def upper(normal: Normal, *, floor: float, slack: float = 0.15, headroom: float 
     sigma = max(normal.spread, 1.2 * math.sqrt(normal.median), slack * normal.median)
     young = 2.5 if normal.days < 4 else 1.6 if normal.days < 8 else 1.2 if normal.days < 12 else 1.0
     top = headroom * normal.top + 2 * math.sqrt(normal.top)
-    return max(floor, (normal.median + 5 * sigma) * min(young, 1.5), top * young)
+    return max(floor, (normal.median + sigmas * sigma) * min(young, 1.5), top * young)
 
 
 def pooled(bounds: Iterable[float]) -> float | None:

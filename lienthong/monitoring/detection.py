@@ -7,8 +7,10 @@ from typing import Any
 
 from lienthong.monitoring import (
     baselines,
+    busy_hub,
     calls,
     days_end,
+    stillness,
     watched_keys,
     watched_officials,
     watched_people,
@@ -48,9 +50,8 @@ class Detection:
         self._nights_wanted = 8
         self._peers: dict[str, dict[str, float]] = {}
         self._users: dict[str, int] = {}
-        self._hub_days: dict[int, int] = {}
         self._next_look = 0
-        self._hub_bounds_hour = -1
+        self._busy = busy_hub.Busy()
 
     def feed(self, call: calls.Call) -> None:
         """Take one record."""
@@ -79,9 +80,8 @@ class Detection:
         key = None if call.key is None else self._key(call, minute)
         if call.official is not None:
             self._official(call, minute, key)
-        if call.dossier is not None and watched_people.is_write(operation) and call.result != calls.REFUSED:
-            for finding in self.people.written(call, (minute + 420) // 1440, self.officials):
-                self._report(finding)
+        if call.dossier is not None and watched_people.is_write(operation):
+            self._written(call, minute)
 
     def _key(self, call: calls.Call, minute: int) -> watched_keys.WatchedKey:
         name, at = call.key or "", call.at
@@ -94,6 +94,7 @@ class Detection:
         elif at - known.last_at >= places.DORMANT_S:
             self._report(places.dormant(key.who, at, last_at=known.last_at))
         known.calls += 1
+        key.last_at = known.last_at
         if at > known.last_at:
             known.last_at = at
         if minute > key.minute:
@@ -134,10 +135,11 @@ class Detection:
             del key.last_operations[next(iter(key.last_operations))]
         # Software repeats what failed: that says nothing of what it was about to do.
         key.last_operations[stream] = operation if call.result != calls.FAILED else ""
-        if before and call.result != calls.FAILED:
-            finding = key.step(before, operation, at)
-            if finding is not None:
-                self._report(finding)
+        if call.result == calls.FAILED:
+            return
+        if before:
+            self._report(key.step(before, operation, at))
+        key.called(operation)
 
     def _first(
         self, key: watched_keys.WatchedKey, known: dict[str, float], name: str, at: float, *, kind: str
@@ -163,6 +165,7 @@ class Detection:
                     places.new_network(key.who, at, network=network, known=len(known.networks), newly=newly)
                 )
             known.networks[network] = at
+        gap_s = abs(at - key.last_at)
         seen, returns = key.at_once.move(address, at)
         if seen > 1:
             self._report(
@@ -175,6 +178,7 @@ class Detection:
                     learned=learned,
                     is_official=False,
                     stranger=at - known.networks[network] < findings.DAY_S,
+                    gap_s=gap_s,
                 )
             )
 
@@ -186,6 +190,7 @@ class Detection:
         subjects.add(call.subject or "")
         key.day_subjects.add(call.subject or "")
         unknown, caseless = call.result == calls.UNKNOWN, call.dossier is None
+        gap_s = key.evenness.add(call.at)
         asked = key.ask(minute, unknown=unknown, caseless=caseless, unheard=False)
         shares = key.bounds.asked
         if unknown or caseless:
@@ -195,7 +200,7 @@ class Detection:
                 (shares.get("caseless", 0.0) + 1.0) / (named + 100.0) if named >= 100 else None,
                 None,
             )
-            self._report(people.hit_rate(key.who, call.at, asked, usual))
+            self._report(people.hit_rate(key.who, call.at, asked, usual, even_gap_s=gap_s))
         count, bound = len(subjects), key.hour_bounds["subjects"]
         if count > bound and count > bound * self._busier(key):
             normal = key.normal["subjects"].median
@@ -261,12 +266,20 @@ class Detection:
             )
             self._report(finding)
 
-    def learn_official(self, call: calls.Call) -> None:
-        """Take a call of long ago, for what it says of its official and whom they asked about; finds nothing."""
+    def _written(self, call: calls.Call, minute: int) -> None:
+        if call.result != calls.REFUSED:
+            for finding in self.people.written(call, (minute + 420) // 1440, self.officials):
+                self._report(finding)
+
+    def learn_people(self, call: calls.Call) -> None:
+        """Take a call of long ago, for what it says of its official, whom they asked about, and its dossier."""
         minute = int(call.at) // 60
         sink, self.sink = self.sink, _unheard
         try:
-            self._official(call, minute, None)
+            if call.official is not None:
+                self._official(call, minute, None)
+            if call.dossier is not None and watched_people.is_write(call.operation):
+                self._written(call, minute)
         finally:
             self.sink = sink
 
@@ -304,36 +317,19 @@ class Detection:
 
     def _busier(self, key: watched_keys.WatchedKey) -> float:
         """Say by how much the rest of the hub is busier than usual at this hour; 1 where it is not."""
-        hub = self.hub.normal.get("requests")
-        if hub is None or hub.days < 3:
-            return 1.0
-        usual = hub.median - key.normal["requests"].median
-        others = self.hub.after.requests(self._minute, 60) - key.after.requests(self._minute, 60)
-        least = baselines.MONTH_END_FACTOR if self.days.of(self._hour // 24)[2] else 1.0
-        return max(least, min(5.0, others / usual)) if usual >= 200 else least
+        if self._minute >= self._busy.until:
+            self._busy = busy_hub.of(self.keys.values(), self._minute, self._hour)
+        busier = self._busy.without(*key.lately(self._minute))
+        if busier is not None:
+            return max(1.0, busier)
+        return baselines.MONTH_END_FACTOR if self.days.of(self._hour // 24)[2] else 1.0
 
     def _look_for_silence(self, minute: int, at: float) -> None:
         hub = self.hub.normal.get("requests")
         if hub is None or hub.days < 8 or self.hub.after.requests(minute, 15) < 0.4 * hub.median / 4:
             return
-        day, hour_of_day = divmod(self._hour, 24)
-        group = self.days.of(day)[0]
         for key in self.keys.values():
-            silent = (at - key.bounds.last_at) / 60
-            if silent < 10 or silent > 600:
-                continue
-            cell = key.bounds.samples(group, hour_of_day)
-            if len(cell) < 8 or (minute + 420) % 60 < 5:
-                continue
-            low = sorted(sample.values[0] for sample in cell)[len(cell) // 8]
-            longest = sorted(sample.gap for sample in cell)[-2]
-            if low < 10 or longest > 35:
-                continue
-            began = max(silent - (minute + 420) % 60, 0)
-            before = key.bounds.samples(group, hour_of_day - 1)
-            if began and (not before or min(sample.values[0] for sample in before) < 20):
-                silent = float((minute + 420) % 60)
-            self._report(volume.silence(key.who, at, silent_minutes=silent, longest_gap=longest, an_hour=low))
+            self._report(stillness.silent(key, self._place(self._hour), minute, at))
 
     def _close_hour(self, hour: int, at: float) -> None:
         hub = self.hub.close_hour(self.days, hour)
@@ -342,7 +338,7 @@ class Detection:
         for key in self.keys.values():
             sample = key.close_hour(self.days, hour)
             if sample is not None and is_usual:
-                self._quieter(key, hour, at)
+                self._report(stillness.quieter(key, self.days, hour, at))
         if hour % 24 == 23:
             self._close_day(hour // 24, at)
 
@@ -350,28 +346,14 @@ class Detection:
         group, weekday, _ = self.days.of(hour // 24)
         return group, weekday, hour % 24
 
-    def _quieter(self, key: watched_keys.WatchedKey, hour: int, at: float) -> None:
-        """Ask whether the last hours, two to eight, were far below what they ever are."""
-        seen: list[volume.Volume] = []
-        for one in range(hour, hour - 8, -1):
-            group, _, hour_of_day = self._place(one)
-            cell = key.bounds.samples(group, hour_of_day)
-            if len(cell) < 8 or cell[-1].hour != one:
-                break
-            before = sorted(sample.values[0] for sample in list(cell)[:-1])
-            middle = before[len(before) // 2]
-            if cell[-1].values[0] >= 0.75 * middle:
-                break
-            seen.append(volume.Volume(cell[-1].values[0], 60, 0.7 * middle, middle))
-        self._report(volume.down(key.who, at, seen))
-
     def _close_day(self, day: int, at: float) -> None:
         group = self.days.of(day)[0]
-        self._hub_days[day] = self.hub.day_requests
+        self.hub.bounds.learn_day(day, group, self.hub.day_requests)
         self.hub.day_requests = self.hub.day_active = 0
+        hub_days = {past: requests for past, _, requests in self.hub.bounds.days}
         for key in self.keys.values():
             if key.day_active:
-                key.bounds.days.append((day, group, key.day_requests))
+                key.bounds.learn_day(day, group, key.day_requests)
             learned = len(key.bounds.days) >= 4
             key.at_once.close_day(cap=max(1, key.at_once.top) + 1 if learned else None)
             days_end.learn_shares(key)
@@ -379,7 +361,7 @@ class Detection:
             key.day_subjects = windows.Distinct()
             key.limited_top = max(0, key.limited_top - (day % 7 == 0))
             if group == baselines.WORKED and key.bounds.days and key.bounds.days[-1][0] == day:
-                self._report(volume.drift(key.who, at, days_end.even_days(key, self._hub_days)))
+                self._report(volume.drift(key.who, at, days_end.even_days(key, hub_days)))
         for finding in self.people.close_day(day, self.officials, at):
             self._report(finding)
         self._peers |= days_end.peers(self.keys.values())
@@ -400,8 +382,8 @@ class Detection:
             return False
         who = finding.who
         known = self.keys.get(who.key or "")
-        if known is not None and finding.score < 1 - 1 / known.bounds.factors.get(finding.rule, 1.0):
-            return False  # an officer said that this much is normal
+        if known is not None and known.is_normal(finding):
+            return False
         place = finding.rule, who.key, who.official, who.address or who.operation
         last = self._episodes.get(place)
         at = finding.found_at

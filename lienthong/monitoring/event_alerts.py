@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     en: str
 
 
-# What begins so is one of these; the longest beginning counts.
+# By the event's kind, as the flows write it; all others open nothing.
 KINDS = {
     "callbacks.forged": Kind(
         "forged_callback", 0.9, "Lời gọi lại không xác thực được", "A callback was not genuine"
@@ -36,12 +36,28 @@ KINDS = {
         "Lời gọi lại về giao dịch không có",
         "A callback about a payment that does not exist",
     ),
+    "callbacks.unreadable": Kind(
+        "forged_callback", 0.4, "Lời gọi lại không đọc được", "A callback was unreadable"
+    ),
     "payments.silent": Kind("flow", 0.5, "Cổng thanh toán không trả lời", "A payment provider is silent"),
     "payments.needs_person": Kind("flow", 0.6, "Thanh toán cần người xử lý", "A payment needs a person"),
     "parcels.lost": Kind("flow", 0.6, "Bưu gửi thất lạc", "A parcel is lost"),
-    "parcels.silent": Kind("flow", 0.4, "Bưu gửi không có tin", "Nothing is heard of a parcel"),
+    "parcels.late": Kind("flow", 0.4, "Bưu gửi lâu không có tin", "Nothing is heard of a parcel"),
+    "parcels.needs_person": Kind("flow", 0.6, "Bưu gửi cần người xử lý", "A parcel needs a person"),
+    "parcels.unread_events": Kind(
+        "flow", 0.5, "Tin hành trình không đọc được", "News of parcels that cannot be read"
+    ),
+    "parcels.feed_unreadable": Kind(
+        "flow", 0.6, "Tệp hành trình không đọc được", "A carrier's feed cannot be read"
+    ),
+    "waybills.low": Kind("flow", 0.4, "Sắp hết số vận đơn", "Waybill numbers are running low"),
+    "waybills.empty": Kind("flow", 0.7, "Đã hết số vận đơn", "There are no waybill numbers left"),
+    "reconciliation.differences": Kind(
+        "flow", 0.6, "Đối soát có chênh lệch", "A reconciliation found differences"
+    ),
+    "reconcile.refused": Kind("flow", 0.5, "Tệp đối soát không nhận được", "A statement cannot be taken"),
     "procedures.sync_held": Kind("flow", 0.5, "Lượt đồng bộ bị giữ lại", "A sync run is held"),
-    "targets.paused": Kind("flow", 0.5, "Nơi nhận bị tạm dừng", "A target is paused"),
+    "targets.suspended": Kind("flow", 0.5, "Nơi nhận tạm ngừng vì lỗi liên tục", "A target keeps failing"),
 }
 
 

@@ -7,69 +7,37 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lienthong.monitoring import baselines, calls, windows
+from lienthong.monitoring import at_once, baselines, calls, evenness, windows
 from lienthong.monitoring.detectors import findings, people, places, probing, volume
 
 Report = Callable[[findings.Finding | None], bool]
 NEVER = math.inf
+HAVE_BOUNDS = frozenset({"volume_up", "data_out"})  # whose own bounds are widened; of others the score counts
 _RISE = 1.44  # Poisson CUSUM between the usual rate and twice it: (2 - 1) / ln 2
 _LEAST_STRAIN = 36.0
-_AT_ONCE_S = 300.0
 _BLOCK = 20
-
-
-class AtOnce:
-    """From which addresses somebody calls within five minutes, and how often an earlier one comes again."""
-
-    __slots__ = ("last", "most", "moves", "seen", "top", "tops")
-
-    def __init__(self) -> None:
-        self.last: str | None = None
-        self.seen: dict[str, float] = {}
-        self.moves: deque[float] = deque()
-        self.most = 1
-        self.tops: deque[int] = deque(maxlen=28)
-        self.top = 0
-
-    def move(self, address: str, at: float) -> tuple[int, int]:
-        """Note that a call comes from another address than the last; gives how many there are, and returns."""
-        if self.last is not None and self.seen.get(self.last, 0.0) < at:
-            self.seen[self.last] = at
-        if at - self.seen.get(address, -1e12) <= _AT_ONCE_S:
-            self.moves.append(at)
-        self.last, self.seen[address] = address, at
-        while self.moves and at - self.moves[0] > _AT_ONCE_S:
-            self.moves.popleft()
-        if len(self.seen) > 1:
-            self.seen = {place: then for place, then in self.seen.items() if at - then <= _AT_ONCE_S}
-        if len(self.seen) > self.most and self.moves:
-            self.most = len(self.seen)
-        return len(self.seen), len(self.moves)
-
-    def close_day(self, *, cap: int | None) -> None:
-        """Learn what the day had at most; a day with a finding only up to what was usual."""
-        self.tops.append(self.most if cap is None else min(self.most, cap))
-        self.top = max(self.tops)
-        self.most = 1
 
 
 class WatchedKey:
     """One key: its windows, its baseline, and the bounds of the hour."""
 
     __slots__ = (
-        "after", "asked", "asked_today", "at_once", "before", "block", "block_sum", "bounds", "day_active",
-        "day_requests", "day_subjects", "hour", "hour_bounds", "kept_calls", "kind", "last_operations",
-        "limited", "limited_top", "minute", "name", "normal", "order_blocks", "order_mean", "order_top",
-        "quiet", "strain", "strain_bound", "subjects", "trip", "trip_bytes", "wrong_top",
+        "after", "asked", "asked_sums", "asked_today", "at_once", "before", "block", "block_sum", "bounds",
+        "day_active", "day_requests", "day_subjects", "evenness", "hour", "hour_bounds", "kept_calls", "kind",
+        "last_at", "last_operations", "limited", "limited_top", "minute", "name", "normal", "order_blocks",
+        "order_mean", "order_top", "quiet", "still", "strain", "strain_bound", "subjects", "trip", "trip_bytes",
+        "usual_before", "wrong_top",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.after = windows.Window()
         self.bounds = baselines.Baseline()
-        self.at_once = AtOnce()
+        self.at_once = at_once.AtOnce()
         self.kind = ""
         self.kept_calls = 0
+        self.last_at = 0.0  # of the call before the one that is looked at
+        self.still = (-1, 0, 0)  # of an hour: how few calls it has in quiet times, and the longest usual gap
         self.minute = -1
         self.hour = -1
         self.trip = self.trip_bytes = NEVER
@@ -81,7 +49,9 @@ class WatchedKey:
         self.subjects: dict[int, windows.Distinct] = {}
         self.day_subjects: windows.Distinct = windows.Distinct()
         self.asked: deque[list[int]] = deque()
+        self.asked_sums = [0, 0, 0, 0]
         self.asked_today = [0, 0, 0]
+        self.evenness = evenness.Evenness()
         self.last_operations: dict[str, str] = {}
         self.block: deque[float] = deque(maxlen=_BLOCK)
         self.block_sum = 0.0
@@ -92,11 +62,9 @@ class WatchedKey:
         self.wrong_top = 0
         self.day_requests = 0
         self.day_active = 0
-        self.quiet = (
-            -1,
-            0,
-            0,
-        )  # of an hour: the most calls at such an hour, and on how many nights there were some
+        self.usual_before: float | None = None
+        # Of an hour: the most calls at such an hour, and on how many nights there were some.
+        self.quiet = -1, 0, 0
 
     @property
     def who(self) -> findings.Who:
@@ -110,6 +78,7 @@ class WatchedKey:
         known = self.bounds
         # An hour back from now reaches into the hour before, where more may be usual.
         self.before = dict(self.hour_bounds) if self.hour == hour - 1 else {}
+        self.usual_before = self.normal["requests"].median if self.hour == hour - 1 else None
         self.hour = hour
         for metric, floor, slack in (
             ("requests", 40.0, 0.15),
@@ -129,13 +98,15 @@ class WatchedKey:
                 rule = "data_out" if metric in ("bytes_out", "rows") else "volume_up"
                 wide = known.factors.get("enumeration" if metric == "subjects" else rule, 1.0)
                 headroom = {"requests": 1.05, "strain": 1.5}.get(metric, 1.6)
-                bound = wide * baselines.upper(normal, floor=floor, slack=slack, headroom=headroom)
+                sigmas = 4.0 if metric == "requests" else 5.0
+                upper = baselines.upper(normal, floor=floor, slack=slack, headroom=headroom, sigmas=sigmas)
+                bound = wide * upper
             self.hour_bounds[metric] = bound
 
     def new_minute(self, minute: int) -> None:
         """Work out how many calls of this minute are too many: one comparison a record is then enough."""
         rate, last = self.normal["requests"].median / 60, self.after.last
-        gone = self.after.requests(minute - 1, 59)
+        sent_before, _, gone = self.after.out(minute - 1, 59)
         if last.minute == self.minute and (last.minute + 420) // 60 == self.hour:
             self.strain = max(0.0, self.strain + last.count - _RISE * rate * (minute - last.minute))
         else:
@@ -146,7 +117,16 @@ class WatchedKey:
         left = min(self.bound("requests") - gone, strain_bound - self.strain)
         self.trip = max(1.0, left) if left < NEVER else NEVER
         sent = self.bound("bytes_out")
-        self.trip_bytes = max(1.0, sent - self.after.out(minute - 1, 59)[0]) if sent < NEVER else NEVER
+        self.trip_bytes = max(1.0, sent - sent_before) if sent < NEVER else NEVER
+
+    def lately(self, minute: int) -> tuple[float, float]:
+        """Give the requests of the last hour, at most three times the usual ones, and those."""
+        normal = self.normal.get("requests")
+        if normal is None or normal.days < 3:
+            return 0.0, 0.0
+        part, before = (minute + 420) % 60 / 60, self.usual_before
+        usual = normal.median if before is None else part * normal.median + (1 - part) * before
+        return min(float(self.after.requests(minute, 60)), 3 * usual), usual
 
     def bound(self, metric: str) -> float:
         """Give the bound of the sixty minutes that end now: while they lie in two hours, a part of each."""
@@ -170,7 +150,7 @@ class WatchedKey:
 
     def too_much(self, at: float, *, hub: float) -> findings.Finding | None:
         """Ask about data going out."""
-        sent, rows = self.after.out(self.minute, 60)
+        sent, rows, _ = self.after.out(self.minute, 60)
         return volume.data_out(
             self.who,
             at,
@@ -211,33 +191,38 @@ class WatchedKey:
 
     def ask(self, minute: int, *, unknown: bool, caseless: bool, unheard: bool) -> people.Asked:
         """Note a question about a person; gives the questions of the last hour."""
-        asked = self.asked
+        asked, sums = self.asked, self.asked_sums
         if not asked or asked[-1][0] < minute:
             asked.append([minute, 0, 0, 0, 0])
             while asked[0][0] <= minute - 60:
-                asked.popleft()
+                for place, count in enumerate(asked.popleft()[1:]):
+                    sums[place] -= count
         newest = asked[-1]
-        newest[1] += 1
-        newest[2] += unknown
-        newest[3] += caseless
-        newest[4] += unheard
+        for place, count in enumerate((1, unknown, caseless, unheard)):
+            newest[place + 1] += count
+            sums[place] += count
         today = self.asked_today
         today[0] += 1
         today[1] += unknown
         today[2] += caseless
-        return people.Asked(60, *(sum(pane[place] for pane in asked) for place in (1, 2, 3, 4)))
+        return people.Asked(60, *sums)
 
     def step(self, before: str, operation: str, at: float) -> findings.Finding | None:
-        """Note which operation follows which; asks about the order of the last twenty."""
-        following = self.bounds.orders.get(before)
+        """Note which operation follows which; asks about the order of the last twenty.
+
+        Under the empty name stands how often `before` was called at all, so that going on where work always ends
+        is as strange as going on in a way that was never seen.
+        """
+        orders = self.bounds.orders
+        following = orders.get(before)
         if following is None:
-            following = self.bounds.orders[before] = {}
+            following = orders[before] = {}
         seen, total = following.get(operation, 0), following.get("", 0)
         wide = 0.3 * max(2, len(self.bounds.operations))
         surprise = -math.log((seen + 0.3) / (total + wide))
         if seen == 0 and total < 8:
             surprise = 0.0  # too little is known of what follows this
-        following[operation], following[""] = seen + 1, total + 1
+        following[operation] = seen + 1
         block = self.block
         if len(block) == _BLOCK:
             self.block_sum -= block[0]
@@ -256,14 +241,35 @@ class WatchedKey:
             self.order_top = max(self.order_top * 0.9995, min(average, 1.25 * self.order_top or average))
         return finding
 
+    def quiet_times(self, hour: int, cell: Sequence[baselines.Sample]) -> tuple[int, int]:
+        """Give how few calls an hour like this has in quiet times, and the longest gap that is usual."""
+        if self.still[0] != hour:
+            low = sorted(sample.values[0] for sample in cell)[len(cell) // 8]
+            gaps = sorted(sample.gap for sample in cell)
+            # One bad hour, of many two or three, do not make gaps usual.
+            self.still = hour, low, gaps[-1 - max(1, len(gaps) // 10)]
+        return self.still[1], self.still[2]
+
+    def called(self, operation: str) -> None:
+        """Count a call that something may follow."""
+        following = self.bounds.orders.get(operation)
+        if following is None:
+            following = self.bounds.orders[operation] = {}
+        following[""] = following.get("", 0) + 1
+
     def learn_closed(self, alert: Mapping[str, Any]) -> None:
         """Learn from a closed alert: the time of an incident is left out, what is normal widens the bound."""
         if alert["closed_as"] == "incident":
             hours = [int(alert[name].timestamp()) // 3600 + 7 for name in ("since", "last_seen_at")]
             self.bounds.leave_out(hours[0], hours[1])
         else:
-            self.bounds.widen(alert["rule"])
+            self.bounds.widen(alert["rule"], _enough(alert["rule"], alert["score"]))
         self.hour = -1  # the bounds of this hour are worked out again
+
+    def is_normal(self, finding: findings.Finding) -> bool:
+        """Whether an officer said that so much of this is normal."""
+        rule = finding.rule
+        return rule not in HAVE_BOUNDS and finding.score < 1 - 1 / self.bounds.factors.get(rule, 1.0)
 
     def changed(self) -> bool:
         """Whether it was heard of since this was last asked, or is the hub as a whole."""
@@ -305,8 +311,15 @@ class WatchedKey:
                 self.bounds.quiet_hours.append((hour, sample.values[0]))
         # An hour is closed some minutes into the next one, whose bounds may be in force already.
         bounds = self.hour_bounds if self.hour == hour else self.before if self.hour == hour + 1 else {}
-        self.bounds.learn(group, hour_of_day, _clipped(sample, bounds))
+        tops = {metric: normal.top for metric, normal in self.normal.items() if normal.days >= 4}
+        self.bounds.learn(group, hour_of_day, _clipped(sample, bounds, tops))
         return sample
+
+
+def _enough(rule: str, score: float) -> float:
+    """Say by how much a bound is widened so that what was seen fits; a score is seen : seen + bound."""
+    ratio = score / max(1 - score, 0.05)
+    return max(1.5, 1.1 * ratio if rule in HAVE_BOUNDS else 1.05 * (1 + ratio))
 
 
 _KEPT = ("kind", "limited_top", "order_blocks", "order_mean", "order_top", "wrong_top")
@@ -329,15 +342,15 @@ def _peak(panes: Iterable[windows.Pane], begins: int) -> int:
     return most
 
 
-def _clipped(sample: baselines.Sample, bounds: dict[str, float]) -> baselines.Sample:
-    """Take what was out of bounds for what is just inside: one bad hour must not be the measure of the next."""
+def _clipped(sample: baselines.Sample, bounds: dict[str, float], tops: dict[str, float]) -> baselines.Sample:
+    """Take what was out of bounds for little more than there ever was: a bad hour must not measure the next."""
     values = list(sample.values)
     for place, metric in enumerate(baselines.METRICS[:5]):
         bound = bounds.get(metric, NEVER)
         if values[place] > bound:
-            values[place] = int(0.8 * bound)
+            values[place] = int(min(0.8 * bound, 1.15 * tops.get(metric, bound)))
     if values[7] > bounds.get("requests", NEVER):
-        values[7] = int(0.8 * bounds["requests"])
+        values[7] = int(min(0.8 * bounds["requests"], 1.15 * tops.get("requests", NEVER)))
     for place in (5, 6):
         values[place] = min(values[place], 5 + values[0] // 10)
     return sample._replace(values=tuple(values))

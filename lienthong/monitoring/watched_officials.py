@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from lienthong.monitoring import calls, watched_keys, windows
+from lienthong.monitoring import at_once, calls, evenness, watched_keys, windows
 from lienthong.monitoring.detectors import findings, people, places
 
 
@@ -12,15 +12,17 @@ class WatchedOfficial:
     """One official: how fast, from where, at what hours, about how many persons."""
 
     __slots__ = (
-        "active", "after", "at_once", "calls", "cases", "day_minute_top", "day_quiet", "day_subjects", "first_at",
-        "hour", "hour_subjects", "hour_tops", "key", "last_day", "minute_tops", "name", "quiet_days", "quiet_hour",
-        "subject_tops",
+        "active", "after", "at_once", "calls", "cases", "day_minute_top", "day_quiet", "day_subjects", "even_on",
+        "evenness", "first_at", "hour", "hour_subjects", "hour_tops", "key", "last_day", "lately", "minute_tops",
+        "name", "quiet_days", "quiet_hour", "subject_tops",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str | None, at: float) -> None:
         self.name, self.key, self.first_at = name, key, at
         self.after = windows.Window()
-        self.at_once = watched_keys.AtOnce()
+        self.at_once = at_once.AtOnce()
+        self.evenness = evenness.Evenness()
+        self.even_on = 0  # the first day on which questions came as evenly as a machine's
         self.calls = 0
         self.active = 0
         self.last_day = -1
@@ -42,6 +44,7 @@ class WatchedOfficial:
             "never_moves": 0,
             "judged": 0,
         }
+        self.lately = dict.fromkeys(self.cases, 0.0)  # the same of two or three days
 
     @property
     def who(self) -> findings.Who:
@@ -78,8 +81,8 @@ class WatchedOfficial:
     def _moved(self, call: calls.Call, report: watched_keys.Report) -> None:
         if call.address is None:
             return
-        at_once = self.at_once
-        seen, returns = at_once.move(call.address, call.at)
+        moves = self.at_once
+        seen, returns = moves.move(call.address, call.at)
         if seen > 1:
             learned = places.has_learned(self.first_at, call.at, self.calls)
             report(
@@ -87,7 +90,7 @@ class WatchedOfficial:
                     self.who,
                     call.at,
                     places=seen,
-                    usual=at_once.top,
+                    usual=moves.top,
                     returns=returns,
                     learned=learned,
                     is_official=True,
@@ -96,10 +99,17 @@ class WatchedOfficial:
 
     def _asked(self, call: calls.Call, report: watched_keys.Report) -> None:
         subject = call.subject or ""
+        gap_s = self.evenness.add(call.at)
         self.hour_subjects.add(subject)
         self.day_subjects.add(subject)
+        if gap_s is not None:
+            self.even_on = self.even_on or self.last_day
         if self.active < 5:
             return
+        if (
+            gap_s is not None and self.even_on == self.last_day
+        ):  # whose calls always come so has software like that
+            report(people.evenly(self.who, call.at, gap_s=gap_s, questions=evenness.GAPS + 1))
         hour, day = len(self.hour_subjects), len(self.day_subjects)
         usual = max(self.hour_tops, default=0)
         bound = max(18, 1.6 * usual + 5)
@@ -109,6 +119,11 @@ class WatchedOfficial:
         bound = max(40, 1.4 * usual + 10)
         if day > bound:
             report(people.many_subjects(self.who, call.at, seen=day, bound=bound, normal=usual, minutes=1440))
+
+    def note(self, kind: str, times: int = 1) -> None:
+        """Note questions, or how many of them have one kind of doubtful case."""
+        self.cases[kind] += times
+        self.lately[kind] += times
 
     def new_hour(self, hour: int) -> None:
         """Close what belongs to the hour, and to the day."""
@@ -130,6 +145,7 @@ class WatchedOfficial:
             self.day_minute_top, self.day_quiet = 0, False
             for name in self.cases:
                 self.cases[name] *= 0.93  # what is older than two weeks hardly counts
+                self.lately[name] *= 0.5
         self.hour, self.last_day = hour, day
 
 

@@ -11,7 +11,8 @@ KEPT_DAYS = 14
 OPENED_LATE_DAYS = 10
 STILL_DAYS = 20
 MOST_KEPT = 400_000
-_WRITES = ("dossiers.put", "dossiers.report")
+# Operations that begin so open a dossier or move one.
+WRITES = ("dossiers.put", "dossiers.report")
 
 
 class Rarity:
@@ -101,7 +102,7 @@ class People:
             self.totals["opened_after"] += times
             official = officials.get(name)
             if official is not None:
-                official.cases["opened_after"] += times
+                official.note("opened_after", times)
                 if learned:
                     yield self._no_case(official, call.at, "opened_after")
 
@@ -148,11 +149,11 @@ class People:
     ) -> Iterator[findings.Finding | None]:
         dossier = self._dossier(call.dossier or "", day)
         self.totals["questions"] += 1
-        official.cases["questions"] += 1
+        official.note("questions")
         if dossier.opened < 0:
             dossier.asked_by[official.name] = dossier.asked_by.get(official.name, 0) + 1
             self.totals["unheard"] += 1
-            official.cases["unheard"] += 1
+            official.note("unheard")
             if self.hears_dossiers(day):
                 yield self._no_case(official, call.at, "unheard")
         else:
@@ -171,11 +172,15 @@ class People:
         self, official: watched_officials.WatchedOfficial, at: float, kind: str
     ) -> findings.Finding | None:
         of = "judged" if kind == "never_moves" else "questions"
-        seen, questions = round(official.cases[kind]), round(official.cases[of])
         # Their own questions do not make their own measure.
         others = {name: max(0.0, self.totals[name] - official.cases[name]) for name in self.totals}
         share = watched_officials.usual_share(others, kind, of)
-        return people.no_case(official.who, at, kind=kind, seen=seen, questions=questions, share=share)
+        for counts in (official.cases, official.lately):
+            seen, questions = round(counts[kind]), round(counts[of])
+            finding = people.no_case(official.who, at, kind=kind, seen=seen, questions=questions, share=share)
+            if finding is not None:
+                return finding
+        return None
 
     def close_day(
         self, day: int, officials: dict[str, watched_officials.WatchedOfficial] | None = None, at: float = 0.0
@@ -191,8 +196,8 @@ class People:
                     self.totals["judged"] += 1
                     self.totals["never_moves"] += not dossier.moved
                     if official is not None:
-                        official.cases["judged"] += 1
-                        official.cases["never_moves"] += not dossier.moved
+                        official.note("judged")
+                        official.note("never_moves", int(not dossier.moved))
                     if official is not None and not dossier.moved:
                         finding = self._no_case(official, at, "never_moves")
                         found += [finding] if finding is not None and self.hears_dossiers(day) else []
@@ -210,4 +215,4 @@ class People:
 
 def is_write(operation: str | None) -> bool:
     """Whether an operation opens a dossier or moves one."""
-    return operation is not None and operation.startswith(_WRITES)
+    return operation is not None and operation.startswith(WRITES)

@@ -1,15 +1,18 @@
 """The watcher: follows the access record in the hot store, and opens alerts. One process of all runs it.
 
-What is normal for each key is kept in the table `baselines` each hour. After a restart the last 80 minutes are
-read again, and of officials the last two weeks, without opening anything.
+What is normal for each key is kept in the table `baselines` every ten minutes. After a restart, and after
+`detect rebuild`, the last 80 minutes are read again, and of officials and dossiers the last two weeks, without
+opening anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,9 +24,11 @@ from lienthong.monitoring import (
     alerts,
     baseline_store,
     calls,
+    day_files,
     detection,
     event_alerts,
     responding,
+    watched_people,
 )
 from lienthong.monitoring.detectors import findings
 
@@ -35,7 +40,7 @@ WINDOWS_BACK, OFFICIALS_BACK = timedelta(minutes=80), timedelta(days=14)
 # On PostgreSQL rows may become visible after rows with higher numbers; what came already is known by its node.
 _LOOK_BACK, _LOOKS_BACK_EVERY = 2_000, 5
 _AT_A_TIME = 100
-_PLACE = "exchanges"
+_PLACE, _REBUILT = "exchanges", "rebuilt"
 _t, _p = tables.exchanges, tables.detection_positions
 _COLUMNS = [
     _t.c[name]
@@ -45,6 +50,14 @@ _COLUMNS = [
     )
 ]  # fmt: skip
 _CALLS_IN = _t.c.direction == "in"
+# What is known of officials and of dossiers is not in the baselines, and so is learned from the record.
+_ABOUT_CASES = sa.or_(
+    _t.c.official.is_not(None),
+    sa.and_(
+        _t.c.dossier_code.is_not(None),
+        sa.or_(*(_t.c.operation.startswith(name, autoescape=True) for name in watched_people.WRITES)),
+    ),
+)
 
 
 class Watcher:
@@ -53,8 +66,9 @@ class Watcher:
     def __init__(self, store: storage.Storage) -> None:
         self._store = store
         self._found: list[findings.Finding] = []
-        self.detection = detection.Detection(lambda finding, _opens: self._found.append(finding))
+        self.detection = self._anew()
         self._number = -1
+        self._rebuilt_at: datetime | None = None
         self._steps = 0
         self._saved_at: datetime | None = None
         self._taught_at: datetime | None = None
@@ -64,22 +78,40 @@ class Watcher:
         async with self._store.reading() as conn:
             place = await storage.first(conn, sa.select(_p).where(_p.c.node == _PLACE))
             newest = (await conn.execute(sa.select(sa.func.max(_t.c.number)))).scalar() or 0
+            rebuilt = await storage.first(conn, sa.select(_p.c.at).where(_p.c.node == _REBUILT))
         self._number = newest if place is None else place["number"]
-        seen_at = now if place is None else place["at"]
+        self._rebuilt_at = None if rebuilt is None else rebuilt["at"]
+        await self._load(now if place is None else place["at"])
+        self._saved_at = self._taught_at = now
+
+    def _anew(self) -> detection.Detection:
+        return detection.Detection(lambda finding, _opens: self._found.append(finding))
+
+    async def _load(self, seen_at: datetime) -> None:
         await baseline_store.load(self._store, self.detection)
-        officials = sa.and_(
-            _t.c.at >= seen_at - OFFICIALS_BACK, _t.c.at < seen_at - WINDOWS_BACK, _t.c.official.is_not(None)
-        )
-        async for row in self._rows(officials):
-            self.detection.learn_official(calls.from_row(row))
+        people = sa.and_(_t.c.at >= seen_at - OFFICIALS_BACK, _t.c.at < seen_at - WINDOWS_BACK, _ABOUT_CASES)
+        async for row in self._rows(people):
+            self.detection.learn_people(calls.from_row(row))
         async for row in self._rows(sa.and_(_t.c.at >= seen_at - WINDOWS_BACK, _t.c.number <= self._number)):
             self.detection.feed(calls.from_row(row))
         self._found.clear()
-        self._saved_at = self._taught_at = now
+
+    async def _take_up_rebuilt(self, now: datetime) -> None:
+        """Take up what `detect rebuild` learned meanwhile, in place of what was learned here."""
+        async with self._store.reading() as conn:
+            row = await storage.first(conn, sa.select(_p.c.at).where(_p.c.node == _REBUILT))
+        if row is None or row["at"] == self._rebuilt_at:
+            return
+        await self._tell(now)
+        self.detection, self._rebuilt_at = self._anew(), row["at"]
+        await self._load(now)
+        _log.warning("detection took up what was learned anew from the record")
 
     async def step(self, now: datetime) -> int:
         """Take in what is new; gives how many records. Raises StorageUnavailable."""
         self._steps += 1
+        if not self._steps % _LOOKS_BACK_EVERY:
+            await self._take_up_rebuilt(now)
         looks_back = not self._store.is_sqlite and self._steps % _LOOKS_BACK_EVERY == 0
         since = max(0, self._number - _LOOK_BACK * looks_back)
         asked = sa.select(*_COLUMNS).where(_t.c.number > since, _CALLS_IN).order_by(_t.c.number)
@@ -101,11 +133,9 @@ class Watcher:
 
     async def save(self, now: datetime) -> None:
         """Keep what is normal, and up to where the record has been read."""
+        await self._take_up_rebuilt(now)  # which this would otherwise write over
         await baseline_store.save(self._store, self.detection, now)
-        async with self._store.transaction() as tx:
-            values = {"number": self._number, "at": now}
-            added = self._store.insert(_p).values(node=_PLACE, **values)
-            await tx.execute(added.on_conflict_do_update(index_elements=[_p.c.node], set_=values))
+        await _keep_place(self._store, _PLACE, self._number, now)
         self._saved_at = now
 
     async def _tell(self, now: datetime) -> None:
@@ -166,18 +196,52 @@ async def run(hub: Hub, closing: asyncio.Event, *, poll_s: float = POLL_S) -> No
                 await watcher.save(hub.now())
 
 
-async def rebuild(store: storage.Storage, *, since: datetime, now: datetime) -> int:
-    """Learn what is normal anew, from the record alone; gives how many records were read. Opens nothing."""
+async def rebuild(
+    store: storage.Storage, *, since: datetime, now: datetime, archive: day_files.Archive | None = None
+) -> int:
+    """Learn what is normal anew, from the day files and the database; gives how many records were read.
+
+    Opens nothing. A watcher that runs takes it up within seconds. Raises StorageUnavailable for a broken file.
+    """
     watcher = Watcher(store)
-    watcher.detection.sink = _nobody
-    read = 0
+    watching, read = watcher.detection, 0
+    watching.sink = _nobody
+    if archive is not None:
+        rows = _from_files(archive, since)
+        # Files are read beside the loop, some thousand rows at a time.
+        while made := await asyncio.to_thread(lambda: [*itertools.islice(rows, BATCH)]):
+            for call in made:
+                watching.feed(call)
+            await asyncio.sleep(0)
     async for row in watcher._rows(_t.c.at >= since):
-        watcher.detection.feed(calls.from_row(row))
-        read += 1
-        watcher._number = max(watcher._number, row["number"])
+        watching.feed(calls.from_row(row))
+        read = max(read, row["number"])
     await baseline_store.clear(store)
-    await watcher.save(now)
-    return read
+    await baseline_store.save(store, watching, now)
+    async with store.reading() as conn:
+        place = await storage.first(conn, sa.select(_p).where(_p.c.node == _PLACE))
+    if place is None:
+        await _keep_place(store, _PLACE, read, now)
+    await _keep_place(store, _REBUILT, read, now)
+    return watching.records
+
+
+def _from_files(archive: day_files.Archive, since: datetime) -> Iterator[calls.Call]:
+    """Give the calls of the day files in order of time, as near as their numbers have it."""
+    wanted = (day_files.PERSONAL, day_files.CALLS)
+    parts = archive.parts(since=day_files.day_of(since), kinds=wanted)
+    for _day, of_day in itertools.groupby(parts, key=lambda part: part.day):
+        made = [map(calls.from_row, archive.records(part)) for part in of_day]
+        for call in heapq.merge(*made, key=lambda call: call.at):
+            if call.at >= since.timestamp():
+                yield call
+
+
+async def _keep_place(store: storage.Storage, node: str, number: int, now: datetime) -> None:
+    values = {"number": number, "at": now}
+    async with store.transaction() as tx:
+        added = store.insert(_p).values(node=node, **values)
+        await tx.execute(added.on_conflict_do_update(index_elements=[_p.c.node], set_=values))
 
 
 def _nobody(_finding: findings.Finding, _opens: bool) -> None:

@@ -101,22 +101,24 @@ class Pane:
     def add(self, call: calls.Call) -> None:
         """Count one call."""
         self.count += 1
-        _, _, _, address, agent, _, result, took_ms, bytes_out, rows, subject, *_ = call
+        result, bytes_out, took_ms = call.result, call.bytes_out, call.took_ms
         if result is not None:
             self.results[result] += 1
         if bytes_out:
             self.bytes_out += bytes_out
-        if rows:
-            self.rows += rows
+        if call.rows:
+            self.rows += call.rows
         if took_ms is not None:
             took = self.took
             if took is None:
                 took = self.took = [0] * _TOOK_STEPS
-            took[min(_TOOK_STEPS - 1, int(took_ms).bit_length())] += 1
-        if subject is not None:
+            step = int(took_ms).bit_length()
+            took[step if step < _TOOK_STEPS else _TOOK_STEPS - 1] += 1
+        if call.subject is not None:
             if self.subjects is None:
                 self.subjects = Distinct()
-            self.subjects.add(subject)
+            self.subjects.add(call.subject)
+        address, agent = call.address, call.agent
         if address is not None and address != self.addresses:
             self.addresses = _more(self.addresses, address)
         if agent is not None and agent != self.agents:
@@ -197,10 +199,17 @@ class Window:
                     total[place] += count
         return total
 
-    def out(self, minute: int, minutes: int) -> tuple[int, int]:
-        """Add up bytes and rows that went out."""
-        chosen = [pane for pane in self.panes if minute - minutes < pane.minute <= minute]
-        return sum(pane.bytes_out for pane in chosen), sum(pane.rows for pane in chosen)
+    def out(self, minute: int, minutes: int) -> tuple[int, int, int]:
+        """Add up the bytes and rows that went out, and the requests."""
+        first, sent, rows, requests = minute - minutes, 0, 0, 0
+        for pane in reversed(self.panes):
+            if pane.minute <= first:
+                break
+            if pane.minute <= minute:
+                sent += pane.bytes_out
+                rows += pane.rows
+                requests += pane.count
+        return sent, rows, requests
 
     def counts(self, minute: int, minutes: int) -> Counts:
         """Give everything about so many minutes (130 at most), this one the last."""

@@ -99,6 +99,15 @@ def _that_hold(folder: Path, lines: list[str], key: str) -> Iterator[dict[str, A
             break
 
 
+def last_cosigned(log: Path) -> int | None:
+    """Give the number of the last checkpoint of a log that a witness countersigned; none where nothing is kept."""
+    line = log_files.last_line(log / _FILE)
+    try:
+        return None if line is None else int(orjson.loads(line)["number"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
+
+
 # --------------------------------------------------------------------------------------------------- three ways
 
 

@@ -30,7 +30,8 @@ spread = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 400)), min_size
 @given(spread, st.randoms(use_true_random=False))
 def test_late_and_repeated_records_give_the_same_windows_as_sorted_ones(moments, random):
     records = [
-        call(BEGIN + second, number=place + 1, subject=f"s{who}") for place, (second, who) in enumerate(moments)
+        call(BEGIN + second, number=place + 1, subject=f"s{who}", official="CB01")
+        for place, (second, who) in enumerate(moments)
     ]
     # Each is late by less than the stated lateness, and some come twice.
     late = sorted(records, key=lambda one: one.at + random.random() * (windows.LATENESS_S - 1))
@@ -46,7 +47,12 @@ def heard(records: list[calls.Call]) -> object:
         watching.feed(record)
     key = watching.keys["key-1"]
     last = max(pane.minute for pane in key.after.panes)
-    counts = [key.after.counts(last, minutes) for minutes in (1, 5, 60)]
+    others = (
+        watching.operations["procedures.get"],
+        watching.addresses["10.0.0.1"],
+        watching.officials["CB01"].after,
+    )
+    counts = [window.counts(last, minutes) for window in (key.after, *others) for minutes in (1, 5, 60)]
     watching.feed(call(BEGIN + 3 * 3600))
     samples = {place: list(cell) for place, cell in key.bounds.cells.items()}
     return counts, samples, watching.records

@@ -104,13 +104,14 @@ def prepare(
         "oddities": oddities,
     }
     if not same:
-        row |= {"digest": digest, **_columns(procedure)}
+        row |= {"digest": digest, **columns(procedure)}
     return Prepared(
         code, procedure.name, row, known, None if same else procedure_changes.written(procedure), oddities
     )
 
 
-def _columns(procedure: records.Procedure) -> dict[str, Any]:
+def columns(procedure: records.Procedure) -> dict[str, Any]:
+    """Give the columns of the catalogue that follow from what a procedure says."""
     first = procedure.fields[0] if procedure.fields else records.Coded()
     publisher = procedure.publishing_agency
     fields = [text for field in procedure.fields for text in (field.code, field.name)]

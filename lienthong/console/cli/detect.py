@@ -18,9 +18,9 @@ import typer
 from lienthong.bus.hub import Hub
 from lienthong.console.cli import context
 from lienthong.core import errors
+from lienthong.monitoring import day_files, watcher
 from lienthong.monitoring import replay as recorded
 from lienthong.monitoring import series as number_series
-from lienthong.monitoring import watcher
 
 app = typer.Typer(no_args_is_help=True, help="Dò bất thường trong tệp / run the detectors over a file.")
 
@@ -81,7 +81,12 @@ def rebuild(
     """Học lại mức bình thường từ sổ nhật ký / learn what is normal anew from the record; opens no alert."""
 
     async def work(hub: Hub) -> int:
-        return await watcher.rebuild(hub.storage, since=hub.now() - timedelta(days=days), now=hub.now())
+        archive = day_files.Archive(hub.settings.home / "record")
+        since = hub.now() - timedelta(days=days)
+        try:
+            return await watcher.rebuild(hub.storage, since=since, now=hub.now(), archive=archive)
+        finally:
+            archive.close()
 
     sys.stdout.write(orjson.dumps({"records": context.run(work), "days": days}).decode() + "\n")
 

@@ -16,14 +16,74 @@ from starlette.types import ASGIApp
 from lienthong.bus.hub import Hub
 from lienthong.console.web import guard, places, routing
 from lienthong.console.web.desk import Desk
-from lienthong.console.web.pages import account_list, finding, getting_in, hub_settings, oneself, overview, trail
+from lienthong.console.web.pages import (
+    account_list,
+    catalogue_pages,
+    finding,
+    getting_in,
+    hub_settings,
+    key_acts,
+    key_pages,
+    mapping_pages,
+    official_acts_pages,
+    official_pages,
+    oneself,
+    operator_dossier,
+    operator_messages,
+    operator_parcels,
+    operator_payments,
+    operator_reconciliation,
+    operator_sync,
+    operator_targets,
+    overview,
+    records,
+    records_people,
+    security_alerts,
+    security_keys,
+    security_reviews,
+    security_rules,
+    security_seals,
+    self_check,
+    trail,
+)
 from lienthong.console.web.visit import Visit
 from lienthong.console.web.words import Words
 from lienthong.core import errors
 
 _log = logging.getLogger("lienthong.console")
 # Each module of pages has its routes; a new one is added here.
-PAGES = (getting_in, oneself, finding, overview, hub_settings, account_list, trail)
+PAGES = (
+    getting_in,
+    oneself,
+    finding,
+    overview,
+    operator_dossier,
+    operator_messages,
+    operator_parcels,
+    operator_payments,
+    operator_reconciliation,
+    operator_sync,
+    operator_targets,
+    hub_settings,
+    account_list,
+    trail,
+    # the security officer
+    security_alerts,
+    security_rules,
+    records,
+    records_people,
+    security_keys,
+    security_seals,
+    security_reviews,
+    # keys, officials, catalogues
+    key_pages,
+    key_acts,
+    official_pages,
+    official_acts_pages,
+    catalogue_pages,
+    mapping_pages,
+    self_check,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

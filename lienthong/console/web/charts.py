@@ -138,6 +138,44 @@ def banded(points: Sequence[Banded], *, title: str, heads: tuple[str, str, str, 
     return _with_table(drawing, title, heads, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One line of a life: a label, where it begins and ends (0 to 1 of the width), and what its end means."""
+
+    label: str
+    begin: float
+    end: float
+    tip: str
+    state: str = ""
+
+
+def gauge(used: float, most: float, *, title: str, mark: float | None = None) -> Markup:
+    """Draw how much of a maximum is used up; `mark` is another value on the same scale, a suggestion for it."""
+    width, top = 180, max(most, mark or 0, 1.0)
+    share = used / most if most else 0
+    state = "stuck" if share >= 1 else "late" if share >= 0.8 else ""
+    parts = [_rect(0, 3, most / top * width, 8, "track")]
+    parts.append(_rect(0, 3, min(used / top, 1) * width, 8, f"bar {state}".strip()))
+    if mark is not None:
+        parts.append(_rect(max(mark / top * width - 2, 0), 0, 2, 14, "mark"))
+    return _svg("gauge", width, 14, title, "".join(parts))
+
+
+def stretches(lines: Sequence[Stretch], *, now: float, title: str) -> Markup:
+    """Draw several lives one above the other, with the present moment across them."""
+    width, left, step = 640, 84, 22
+    parts = []
+    for at, line in enumerate(lines):
+        y, begin = at * step + 4, left + line.begin * (width - left)
+        long = max((line.end - line.begin) * (width - left), 2)
+        drawn = _rect(begin, y, long, 12, f"bar {line.state}".strip())
+        parts.append(f'<text x="0" y="{y + 10}" class="tick">{escape(line.label)}</text>')
+        parts.append(f"<g><title>{escape(line.tip)}</title>{drawn}</g>")
+    tall, x = len(lines) * step, left + now * (width - left)
+    parts.append(f'<line class="now" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{tall}"/>')
+    return _svg("lives", width, tall, title, "".join(parts))
+
+
 # ------------------------------------------------------------------------------------------------------- pieces
 
 
@@ -151,8 +189,9 @@ def _svg(
     size = f'viewBox="0 0 {width} {height}"' + (
         ' preserveAspectRatio="none"' if stretch else f' width="{width}" height="{height}"'
     )
+    role = "group" if "<a " in inside else "img"  # an image may hold nothing that can be reached
     return Markup(  # noqa: S704 - every value in it was escaped by who made it
-        f'<svg class="chart {kind}" {size} role="img" aria-label="{escape(title)}" {extra}>'
+        f'<svg class="chart {kind}" {size} role="{role}" aria-label="{escape(title)}" {extra}>'
         f"<title>{escape(title)}</title>{inside}</svg>"
     )
 

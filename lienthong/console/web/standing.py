@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lienthong.bus import outbox, targets
+from lienthong.bus import targets
 from lienthong.bus.hub import Hub
+from lienthong.console.web import operator_outbox
 from lienthong.core import clock, storage, tables
 from lienthong.monitoring import asking, day_files, rollups
 
@@ -65,7 +66,7 @@ async def systems(hub: Hub) -> list[System]:
     """Describe every system that is enabled, or that messages wait for."""
     now = hub.now()
     known, counts, calls = await asyncio.gather(
-        targets.listed(hub.storage), outbox.counts(hub.storage), _calls(hub, now=now)
+        targets.listed(hub.storage), operator_outbox.waiting(hub), _calls(hub, now=now)
     )
     names = {*hub.systems, *(it.name for it in known), *(row["target"] for row in counts)}
     found = {name: System(name) for name in sorted(names)}
@@ -164,7 +165,7 @@ def _id_at(moment: datetime) -> str:
 
 async def matters(hub: Hub) -> list[Matter]:
     """List what only a person can settle, the oldest first."""
-    finders = (_dead, _stopped, _questions, _held_runs, _ending_keys)
+    finders = (_dead, _stopped, _questions, _refunds, _parcels, _differences, _held_runs, _ending_keys)
     found = await asyncio.gather(*(finder(hub) for finder in finders))
     every = [matter for matters in found for matter in matters]
     return sorted(every, key=lambda it: it.since or hub.now())
@@ -178,7 +179,7 @@ async def _dead(hub: Hub) -> list[Matter]:
             sa.func.count().label("count"),
             sa.func.min(_m.c.settled_at).label("since"),
         )
-        .where(_m.c.state == "dead")
+        .where(operator_outbox.UNFINISHED, _m.c.state == "dead")
         .group_by(_m.c.target, _m.c.last_code)
     )
     async with hub.storage.reading() as conn:
@@ -233,6 +234,33 @@ async def _questions(hub: Hub) -> list[Matter]:
         )
         for row in rows
     ]
+
+
+async def _refunds(hub: Hub) -> list[Matter]:
+    table = tables.payment_refunds
+    waits = table.c.state.in_(("waiting", "with_person"))
+    return await _counted(hub, "overview.refund", table.c.requested_at, waits, "refunds")
+
+
+async def _parcels(hub: Hub) -> list[Matter]:
+    table = tables.parcel_questions
+    return await _counted(hub, "overview.parcel", table.c.asked_at, table.c.closed_at.is_(None), "parcels")
+
+
+async def _differences(hub: Hub) -> list[Matter]:
+    table = tables.reconciliation_differences
+    is_open = table.c.closed_at.is_(None)
+    return await _counted(hub, "overview.difference", table.c.found_at, is_open, "reconciliation")
+
+
+async def _counted(
+    hub: Hub, word: str, since: sa.ColumnElement[Any], where: sa.ColumnElement[bool], place: str
+) -> list[Matter]:
+    """Name how many of a kind wait for a person, and since when."""
+    wanted = sa.select(sa.func.count().label("count"), sa.func.min(since).label("since")).where(where)
+    async with hub.storage.reading() as conn:
+        row = (await storage.every(conn, wanted))[0]
+    return [Matter(word, {"count": row["count"]}, row["since"], place, {}, "")] if row["count"] else []
 
 
 async def _held_runs(hub: Hub) -> list[Matter]:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from lienthong.monitoring import baselines
 from lienthong.monitoring.detectors.findings import Finding, Who
 
+# What even spacing adds to the improbability of many unknown numbers (decimal logarithm).
+EVEN_POWER = 7.0
+
 
 class Asked(NamedTuple):
     """Questions about persons in one span: how many, of how many unknown numbers, without or behind which case."""
@@ -26,11 +29,18 @@ class Usual(NamedTuple):
     unheard: float | None
 
 
-def hit_rate(who: Who, at: float, asked: Asked, usual: Usual) -> Finding | None:
-    """Find questions that hit unknown numbers, or name no case, far more often than usual: guessing."""
+def hit_rate(
+    who: Who, at: float, asked: Asked, usual: Usual, *, even_gap_s: float | None = None
+) -> Finding | None:
+    """Find questions that hit unknown numbers, or name no case, far more often than usual: guessing.
+
+    Where they come evenly, as a machine makes them (`even_gap_s`), less is enough.
+    """
     powers = [baselines.tail(asked.unknown, usual.unknown * asked.questions) if asked.unknown >= 4 else 0.0]
     if usual.caseless is not None and asked.caseless >= 6:
         powers.append(baselines.tail(asked.caseless, usual.caseless * asked.questions))
+    if even_gap_s is not None and max(powers) >= 3:
+        powers.append(EVEN_POWER)
     if max(powers) < 6.5 and sum(powers) < 10:
         return None
     return Finding(
@@ -44,6 +54,7 @@ def hit_rate(who: Who, at: float, asked: Asked, usual: Usual) -> Finding | None:
             "unknown": asked.unknown,
             "without_dossier": asked.caseless,
             "minutes": asked.minutes,
+            **({} if even_gap_s is None else {"even_gap_s": round(even_gap_s, 1)}),
         },
         {"unknown_share": round(usual.unknown, 4), "without_dossier_share": round(usual.caseless or 0.0, 4)},
         f"{asked.unknown} trong {asked.questions} câu hỏi về công dân trúng số không tồn tại, "
@@ -67,6 +78,21 @@ def many_subjects(who: Who, at: float, *, seen: int, bound: float, normal: float
         {"persons": round(normal), "at_most": round(bound)},
         f"Hỏi về {seen} người khác nhau trong {minutes} phút; thường {normal:.0f}, nhiều nhất {bound:.0f}.",
         f"Asked about {seen} different persons in {minutes} minutes; usual are {normal:.0f}, at most {bound:.0f}.",
+    )
+
+
+def evenly(who: Who, at: float, *, gap_s: float, questions: int) -> Finding:
+    """Say that questions in an official's name come at even gaps: a machine asks, not a person."""
+    return Finding(
+        "enumeration",
+        who,
+        at - gap_s * questions,
+        at,
+        0.7,
+        {"questions": questions, "even_gap_s": round(gap_s, 1)},
+        {},
+        f"{questions} câu hỏi về công dân cách đều nhau {gap_s:.1f} giây dưới tên một cán bộ: máy đang hỏi.",
+        f"{questions} questions about citizens in one official's name, {gap_s:.1f} s apart each: a machine asks.",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lienthong.monitoring.detectors.findings import DAY_S, Finding, Who
 
 LEARNING_S, LEARNING_CALLS = 7 * DAY_S, 60
+AT_ONCE_S = 60.0  # calls from two networks this close together: no one moves so fast
 DORMANT_S = 30 * DAY_S
 
 
@@ -48,18 +49,20 @@ def at_once(
     learned: bool,
     is_official: bool,
     stranger: bool = False,
+    gap_s: float = 300.0,
 ) -> Finding | None:
     """Find one key or official active from several addresses at once, by turns: A, B, A again.
 
-    `stranger`: one of them lies in a network never used before today; with few places any turn then counts.
+    `stranger`: one of them lies in a network never used before today. With few places any turn then counts, or no
+    more than `gap_s` seconds between the two.
     """
     if learned and stranger and usual <= 3:
-        allowed = wanted = 1
+        allowed, wanted = 1, int(gap_s > AT_ONCE_S)
     elif learned:
         allowed = usual if usual <= 2 else usual + 1 + usual // 4
         wanted = 1 if usual <= 1 else 3
     else:
-        allowed, wanted = (2, 3) if is_official else (7, 3)
+        allowed, wanted = (2, 3) if is_official else (12, 3)
     if places <= max(1, allowed) or returns < wanted:
         return None
     rule = "official_shared" if is_official else "key_shared"

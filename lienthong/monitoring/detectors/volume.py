@@ -11,6 +11,8 @@ from lienthong.monitoring.detectors.findings import Finding, Who
 
 # A piece of work is some calls: so many of them count as one where few are to be told from none.
 CLUMP = 3
+# By how many standard errors the last five days must exceed what is usual.
+DRIFT_POWER = 3.7
 
 
 class Volume(NamedTuple):
@@ -27,7 +29,9 @@ def up(who: Who, at: float, hour: Volume, strain: Volume) -> Finding | None:
     over_hour, over_strain = hour.amount > hour.bound, strain.amount > strain.bound
     if not (over_hour or over_strain):
         return None
-    seen, bound = (hour.amount, hour.bound) if over_hour else (strain.amount, strain.bound)
+    seen, bound = max(
+        ((one.amount, one.bound) for one in (hour, strain) if one.bound > 0), key=lambda pair: pair[0] / pair[1]
+    )
     minutes = hour.minutes if over_hour else strain.minutes
     return Finding(
         "volume_up",
@@ -111,27 +115,31 @@ def drift(who: Who, at: float, days: Sequence[float]) -> Finding | None:
     """Find calls that grow day by day: working days, oldest first, each divided by what the whole hub had.
 
     The last five days are held against those at least ten days back, so that what grows slowly is not its own
-    measure. A step is the business of `up`: here the last five days must still be above the five before.
+    measure. A step is the business of `up`: the five days before must lie on the way.
     """
     if len(days) < 20:
         return None
-    long_ago, before, lately = sorted(days[-40:-10]), sorted(days[-10:-5]), sorted(days[-5:])
-    middle = long_ago[len(long_ago) // 2]
-    early = sorted(days[-40:-10][: max(8, len(long_ago) * 2 // 3)])
-    spread = sorted(abs(day - early[len(early) // 2]) for day in early)[len(early) // 2] * 1.4826
-    mean, least = sum(lately) / 5, lately[0]
-    if middle < 20 or mean < max(1.3 * middle, middle + 2.0 * max(spread, math.sqrt(middle))):
+    logs = [math.log(max(day, 1.0)) for day in days]
+    back = logs[-40:-10]
+    early = sorted(back[: max(8, len(back) * 2 // 3)])
+    usual = early[len(early) // 2]
+    off = sorted(abs(day - usual) for day in early)[len(early) // 2]
+    spread = max(1.4826 * off, 0.1, 1.5 * math.exp(-usual / 2))
+    lately, before = sum(logs[-5:]) / 5, sum(logs[-10:-5]) / 5
+    power = (lately - usual) / (spread * math.sqrt(1 / 5 + 1.57 / len(early)))
+    growth = lately - usual
+    if math.exp(usual) < 20 or power < DRIFT_POWER or growth < math.log(1.25):
         return None
-    if least < 1.08 * middle or lately[2] < 1.06 * before[2]:
+    if lately - before < 0.04 or before - usual < 0.2 * growth:
         return None
-    ratio = mean / middle
+    ratio, middle, mean = math.exp(growth), math.exp(usual), math.exp(lately)
     return Finding(
         "slow_drift",
         who,
-        at - 86_400 * 8,
+        at - 86_400 * 14,
         at,
         1 - 1 / ratio,
-        {"requests_a_day": round(mean)},
+        {"requests_a_day": round(mean), "growth": round(ratio, 2)},
         {"requests_a_day": round(middle)},
         f"Năm ngày làm việc gần đây trung bình {mean:.0f} lời gọi và còn tăng; trước đó thường {middle:.0f}.",
         f"The last five working days had {mean:.0f} calls on average, growing; {middle:.0f} were usual before.",

@@ -7,12 +7,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lienthong.console.web import charts, standing
+from lienthong.console.web import charts, operator_outbox, standing
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
 
 routes = Routes()
+# Facts of a sentence that are codes, and where their words stand.
+_AREAS = {"system": "systems", "source": "systems", "kind": "payment_kinds"}
 _COLUMNS = (
     Column("name", "overview.system", link="href"),
     Column("state", "overview.state", "chip", sorts=True),
@@ -43,9 +45,11 @@ async def show(visit: Visit) -> Response:
 
 def _sentence(visit: Visit, it: standing.Matter) -> str:
     named = {
-        name: visit.words.of("systems", str(value)) if name in ("system", "source") else value
+        name: visit.words.of(_AREAS[name], str(value)) if name in _AREAS else value
         for name, value in it.facts.items()
     }
+    if "code" in named:
+        named["code"] = operator_outbox.cause(named["code"], visit.words).rstrip(".") or named["code"]
     return visit.words(it.word, **named)
 
 

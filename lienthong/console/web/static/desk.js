@@ -14,6 +14,7 @@
     close.addEventListener("click", shut);
     place.replaceChildren(close, ...parsed(html).body.childNodes);
     place.hidden = false;
+    place.querySelectorAll("[data-load]").forEach(renew);
     const title = place.querySelector("h1");
     if (title) place.setAttribute("aria-label", title.textContent);
     place.focus();
@@ -46,7 +47,8 @@
   });
   document.addEventListener("submit", async (event) => {
     const form = event.target;
-    if (form.method !== "post" || !(form.hasAttribute("data-panel") || form.closest(".confirm"))) return;
+    // `data-whole`: the answer is a page or a file of its own that is shown once, so the browser itself asks for it.
+    if (form.method !== "post" || form.hasAttribute("data-whole") || !(form.hasAttribute("data-panel") || form.closest(".confirm"))) return;
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form));
     if (form.hasAttribute("data-panel")) {
@@ -114,6 +116,16 @@
   document.addEventListener("click", (event) => {
     for (const open of document.querySelectorAll("details.menu[open], details.confirm[open]")) if (!open.contains(event.target)) open.open = false;
   });
+
+  // ---- copying what is shown once ------------------------------------------------------------------------------------
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    const source = button && document.getElementById(button.dataset.copy);
+    if (!source) return;
+    try { await navigator.clipboard.writeText(source.textContent.trim()); told(button.dataset.done); button.textContent = button.dataset.done; }
+    catch { getSelection().selectAllChildren(source); }
+  });
+  document.querySelectorAll("button[data-copy][hidden]").forEach((it) => { it.hidden = false; });
 
   // ---- brush ------------------------------------------------------------------------------------------------------
   for (const chart of document.querySelectorAll("svg[data-brush]")) {

@@ -1,0 +1,106 @@
+"""What the operator's forms have in common: a reason is asked for, and messages and targets are freed by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from lienthong.bus import events, outbox, targets
+from lienthong.bus.hub import Hub
+from lienthong.console.web.operator_outbox import Chosen
+from lienthong.console.web.visit import Visit
+from lienthong.core import clock, errors, journal
+
+SHORTEST = 3
+
+
+def reason(visit: Visit) -> str:
+    """Give the reason that was posted. Raises InvalidRequest where there is none."""
+    said = visit.text("reason")[:500]
+    if len(said) < SHORTEST:
+        vi, en = "Hãy nêu lý do (ít nhất 3 ký tự).", "Say why (3 characters at least)."
+        raise errors.InvalidRequest(problems=(errors.FieldProblem("reason", vi, en),))
+    return said
+
+
+async def free(visit: Visit, chosen: Chosen, act: str) -> int:
+    """Send dead messages again, or give them up, with a line of the trail; returns how many. Raises Conflict."""
+    why, hub = reason(visit), visit.hub
+    work = outbox.retry if act == "retry" else outbox.drop
+    async with hub.storage.transaction() as tx:
+        done = await work(tx, now=visit.now, **chosen.filters())
+        if not done:
+            raise errors.Conflict(
+                "no message of these is stuck any more",
+                detail_vi="Không còn thông điệp nào trong số này bị kẹt.",
+            )
+        after = {"messages": done, **chosen.told()}
+        await journal.write_act(
+            tx,
+            f"messages.{act}",
+            chosen.subject()[:200],
+            actor=visit.who.name,
+            now=visit.now,
+            reason=why,
+            after=after,
+        )
+    for target in [chosen.target] if chosen.target else [it.name for it in await targets.listed(hub.storage)]:
+        hub.announce(target)
+    return done
+
+
+def end_of_pause(visit: Visit) -> datetime | None:
+    """Read until when a pause lasts; none where it lasts until a person ends it. Raises InvalidRequest."""
+    given = visit.text("until")
+    if not given:
+        return None
+    try:
+        until = datetime.fromisoformat(given)
+    except ValueError:
+        until = visit.now
+    until = until.replace(tzinfo=clock.VIETNAM) if until.tzinfo is None else until
+    if until <= visit.now:
+        vi, en = "Thời điểm kết thúc phải ở sau lúc này.", "The end must lie ahead."
+        raise errors.InvalidRequest(problems=(errors.FieldProblem("until", vi, en),))
+    return until
+
+
+async def pause(visit: Visit, name: str) -> None:
+    """Stop sending to a target, for a reason, until a moment or until somebody resumes it."""
+    why, until = reason(visit), end_of_pause(visit)
+    await _set(visit.hub, await _known(visit.hub, name), targets.PAUSED, why, until, by=visit.who.name)
+
+
+async def resume(visit: Visit, name: str) -> None:
+    """Go on sending to a target; what waits for it is due at once."""
+    why = reason(visit)
+    await _set(visit.hub, await _known(visit.hub, name), targets.ACTIVE, why, None, by=visit.who.name)
+    visit.hub.announce(name)
+
+
+async def _known(hub: Hub, name: str) -> targets.Target:
+    known = {it.name: it for it in await targets.listed(hub.storage)}
+    if name not in known and name not in hub.settings.dossiers.targets:
+        raise errors.NotFound("no such target", detail_vi="Không có nơi nhận này.")
+    return known.get(name) or targets.Target(name)
+
+
+async def _set(hub: Hub, before: targets.Target, state: str, why: str, until: datetime | None, *, by: str) -> None:
+    now, told = hub.now(), why if state == targets.PAUSED else ""
+    after = replace(before, state=state, reason=told, failures_in_row=0, probe_at=until)
+    async with hub.storage.transaction() as tx:
+        await targets.put(tx, hub.storage, after, now=now)
+        if state == targets.ACTIVE:
+            await outbox.hasten(tx, before.name, now=now)
+        facts = {"state": state, "reason": why}
+        await events.put(tx, f"targets.{state}", before.name, facts, now=now)
+        await journal.write_act(
+            tx,
+            f"targets.{state}",
+            before.name,
+            actor=by,
+            now=now,
+            reason=why,
+            before={"state": before.state},
+            after={"state": state, "until": until.isoformat() if until else ""},
+        )

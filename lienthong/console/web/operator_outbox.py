@@ -1,0 +1,212 @@
+"""The outbox as an operator looks at it: what is stuck by cause, rows, and what sending again would do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from lienthong.bus.hub import Hub
+from lienthong.console.web.visit import Visit
+from lienthong.console.web.words import Words
+from lienthong.core import errors, storage, tables
+
+_m = tables.messages
+# Written out, so that the partial index of unfinished messages is used: delivered ones may be millions.
+UNFINISHED = sa.text("messages.state in ('pending', 'in_flight', 'dead')")
+STATES = ("pending", "in_flight", "dead", "delivered", "dropped")
+_OPEN = STATES[:3]
+PAGE = 50
+EXPORT = 10_000
+# Above this the messages behind are not counted one by one.
+COUNTED_BEHIND = 20_000
+_ID = re.compile(r"[0-9a-f-]{36}")
+_SHOWN = [column for column in _m.c if column.name != "payload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which stuck messages are meant: one by its id, or all of a target, a cause, a dossier."""
+
+    id: str = ""
+    target: str = ""
+    code: str = ""
+    lane: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Chosen:
+        """Read it from an address or a form. Raises InvalidRequest where nothing is named."""
+        found = cls(**{name: given.get(name, "").strip()[:100] for name in ("id", "target", "code", "lane")})
+        if found == cls() or (found.id and not _ID.fullmatch(found.id)):
+            vi = "Hãy nêu thông điệp, nơi nhận, mã lỗi hoặc hồ sơ."
+            en = "Name a message, a target, a cause or a dossier."
+            raise errors.InvalidRequest(problems=(errors.FieldProblem("target", vi, en),))
+        return found
+
+    def filters(self) -> dict[str, Any]:
+        """Give the same for `outbox.retry` and `outbox.drop`: dead messages only."""
+        named = {"target": self.target, "code": self.code, "lane": self.lane}
+        return {"state": "dead", "ids": [self.id] if self.id else (), **named}
+
+    def told(self) -> dict[str, str]:
+        """Give what was named, for an address or the trail."""
+        named = {"id": self.id, "target": self.target, "code": self.code, "lane": self.lane}
+        return {name: value for name, value in named.items() if value}
+
+    def subject(self) -> str:
+        """Give it in one line."""
+        return self.id or " ".join(f"{name}={value}" for name, value in self.told().items())
+
+    def where(self) -> sa.ColumnElement[bool]:
+        """Give it as a condition over the messages."""
+        named = (
+            (_m.c.id, self.id),
+            (_m.c.target, self.target),
+            (_m.c.last_code, self.code),
+            (_m.c.lane, self.lane),
+        )
+        wanted = [column == value for column, value in named if value]
+        return sa.and_(UNFINISHED, _m.c.state == "dead", *wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What sending again or giving up would touch, target by target; `behind` would be free to go after it."""
+
+    parts: list[dict[str, Any]]
+    count: int
+    behind: int | None
+    sample: list[dict[str, Any]]
+
+
+async def groups(hub: Hub) -> list[dict[str, Any]]:
+    """Group what is stuck by its cause and target, the largest first."""
+    wanted = (
+        sa.select(
+            _m.c.target,
+            _m.c.last_code,
+            sa.func.count().label("count"),
+            sa.func.min(_m.c.settled_at).label("since"),
+            sa.func.max(_m.c.settled_at).label("latest"),
+            sa.func.min(_m.c.id).label("example"),
+        )
+        .where(UNFINISHED, _m.c.state == "dead")
+        .group_by(_m.c.target, _m.c.last_code)
+        .order_by(sa.desc("count"), _m.c.target)
+    )
+    async with hub.storage.reading() as conn:
+        return await storage.every(conn, wanted)
+
+
+async def waiting(hub: Hub, target: str = "") -> list[dict[str, Any]]:
+    """Count unfinished messages by target and state, with the oldest: over the index of them alone."""
+    wanted = (
+        sa.select(
+            _m.c.target,
+            _m.c.state,
+            sa.func.count().label("messages"),
+            sa.func.min(_m.c.waiting_since).label("oldest_at"),
+        )
+        .where(UNFINISHED, *([_m.c.target == target] if target else []))
+        .group_by(_m.c.target, _m.c.state)
+        .order_by(_m.c.target, _m.c.state)
+    )
+    async with hub.storage.reading() as conn:
+        return await storage.every(conn, wanted)
+
+
+async def rows(hub: Hub, asked: Mapping[str, str], *, limit: int = PAGE) -> tuple[list[dict[str, Any]], str]:
+    """List messages, the newest first, without their payload; and where the next page begins."""
+    named = (("state", _m.c.state), ("target", _m.c.target), ("code", _m.c.last_code), ("lane", _m.c.lane))
+    where: list[sa.ColumnElement[bool] | sa.TextClause] = [
+        column == asked[name] for name, column in named if asked.get(name)
+    ]
+    order: sa.ColumnElement[Any] = _m.c.seq.desc()
+    if asked.get("state") in _OPEN or asked.get("code"):
+        # A cause is that of an unfinished message, so that the few are asked and not the many.
+        where.append(UNFINISHED)
+        order = sa.desc(_m.c.seq + 0)
+    if asked.get("after", "").isdigit():
+        where.append(_m.c.seq < int(asked["after"]))
+    async with hub.storage.reading() as conn:
+        found = await storage.every(conn, sa.select(*_SHOWN).where(*where).order_by(order).limit(limit + 1))
+    return found[:limit], str(found[limit - 1]["seq"]) if len(found) > limit else ""
+
+
+async def plan(hub: Hub, chosen: Chosen, act: str) -> Plan:
+    """Work out what an act would touch, without touching it."""
+    parts = (
+        sa.select(
+            _m.c.target,
+            _m.c.operation,
+            sa.func.count().label("count"),
+            sa.func.count(_m.c.lane.distinct()).label("dossiers"),
+            sa.func.min(_m.c.settled_at).label("since"),
+            tables.targets.c.state,
+            tables.targets.c.reason,
+        )
+        .join_from(_m, tables.targets, tables.targets.c.name == _m.c.target, isouter=True)
+        .where(chosen.where())
+        .group_by(_m.c.target, _m.c.operation, tables.targets.c.state, tables.targets.c.reason)
+        .order_by(_m.c.target, _m.c.operation)
+    )
+    later = _m.alias("later")
+    behind = (
+        sa.select(sa.func.count(later.c.seq.distinct()))
+        .join_from(
+            _m, later, (later.c.target == _m.c.target) & (later.c.lane == _m.c.lane) & (later.c.seq > _m.c.seq)
+        )
+        .where(
+            chosen.where(), sa.text("later.state in ('pending', 'in_flight', 'dead')"), later.c.state == "pending"
+        )
+    )
+    some = sa.select(*_SHOWN).where(chosen.where()).order_by(_m.c.seq).limit(10)
+    async with hub.storage.reading() as conn:
+        found = await storage.every(conn, parts)
+        count = sum(row["count"] for row in found)
+        held = (await conn.execute(behind)).scalar_one() if 0 < count <= COUNTED_BEHIND else None
+        sample = await storage.every(conn, some)
+    return Plan(found, count, held, sample)
+
+
+def cause(code: str | None, words: Words) -> str:
+    """Say an error code in a sentence of the reader's language; nothing for one that is not ours."""
+    found = _by_code().get(code or "")
+    if found is None:
+        return ""
+    told = found.vi if words.language == "vi" else (found.__doc__ or "").partition("\n")[0]
+    # What follows is what the hub does by itself, and a stuck message is past that.
+    return told.partition(";")[0].rstrip(".") + "."
+
+
+def advice(code: str | None) -> str:
+    """Name the word that says what helps against an error."""
+    found = _by_code().get(code or "", errors.HubError)
+    if found.retry:
+        return "messages.help_retry"
+    if issubclass(found, errors.MappingError):
+        return "messages.help_mapping"
+    if issubclass(found, errors.RemoteForbids):
+        return "messages.help_forbids"
+    if issubclass(found, (errors.RemoteError, errors.CallerError)):
+        return "messages.help_refused"
+    return "messages.help_hub"
+
+
+def _by_code() -> dict[str, type[errors.HubError]]:
+    found: dict[str, type[errors.HubError]] = {}
+    left: list[type[errors.HubError]] = [errors.HubError]
+    while left:
+        each = left.pop()
+        found.setdefault(each.code, each)
+        left += each.__subclasses__()
+    return found
+
+
+def chosen_query(visit: Visit) -> dict[str, str]:
+    """Give the filters of the list that name stuck messages, for the link to the plan."""
+    asked = visit.query
+    return {name: asked[name] for name in ("target", "code", "lane") if asked.get(name)}

@@ -1,0 +1,149 @@
+"""Dossiers: the ones that moved lately, and one with all its stories on a single line of time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.responses import Response
+
+from lienthong.bus.flows import dossier_rows
+from lienthong.console.web import (
+    forms,
+    operator_lateness,
+    operator_outbox,
+    operator_story,
+    operator_timeline,
+    reveals,
+)
+from lienthong.console.web.listing import Column, Listing
+from lienthong.console.web.routing import Routes
+from lienthong.console.web.visit import Visit
+from lienthong.core import storage, tables
+
+routes = Routes()
+_d, _m = tables.dossiers, tables.messages
+_PAGE = 50
+_LATELY = 500
+_CODE = re.compile(r"[0-9A-Za-z./-]{2,50}")
+_COLUMNS = (
+    Column("code", "dossier.code", "code", link="href"),
+    Column("procedure_code", "dossier.procedure", "code"),
+    Column("organisation", "dossier.organisation"),
+    Column("status", "dossier.status", "chip", area="status", sorts=True),
+    Column("status_at", "dossier.status_at", "ago", sorts=True),
+    Column("due_at", "dossier.due", "day", sorts=True),
+    Column("left", "dossier.left", "span", sorts=True),
+)
+_SHOWN = [_d.c[name] for name in ("code", "procedure_code", "organisation", "status", "status_at", "due_at")]
+_SHOWN += [_d.c.finished_at, _d.c.rejected_at]
+
+
+@routes.page("dossiers")
+async def show(visit: Visit) -> Response:
+    """List dossiers by the beginning of their code, or those that messages went out for lately."""
+    begins = visit.query.get("code", "").strip()
+    wanted = sa.select(*_SHOWN)
+    if _CODE.fullmatch(begins):
+        wanted = wanted.where(_d.c.code >= begins, _d.c.code < f"{begins}\x7f").order_by(_d.c.code)
+        if after := visit.query.get("after", ""):
+            wanted = wanted.where(_d.c.code > after)
+    else:
+        newest = sa.select(_m.c.lane).order_by(_m.c.seq.desc()).limit(_LATELY).subquery()
+        wanted = wanted.where(_d.c.code.in_(sa.select(newest.c.lane))).order_by(_d.c.updated_at.desc())
+    async with visit.hub.storage.reading() as conn:
+        found = await storage.every(conn, wanted.limit(_PAGE + 1))
+    listing = Listing("dossiers", _COLUMNS, [_row(visit, row) for row in found[:_PAGE]], visit.path, visit.query)
+    if len(found) > _PAGE and _CODE.fullmatch(begins):
+        listing.cursor = found[_PAGE - 1]["code"]
+    return visit.listed(listing.sorted(), "operator/dossiers.html")
+
+
+def _row(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
+    due, is_over = row["due_at"], bool(row["finished_at"] or row["rejected_at"])
+    ahead = due is not None and not is_over and due > visit.now and due < visit.now + timedelta(days=400)
+    left = visit.hub.calendar.working_hours_between(visit.now, due) if ahead else None
+    return {**row, "left": left, "href": visit.link("dossiers.one", None, code=row["code"])}
+
+
+@routes.page("dossiers.one")
+async def one(visit: Visit) -> Response:
+    """Show one dossier: how it stands, why it is late, and every step of every story."""
+    story = await operator_story.read(visit.hub, visit.param("code"))
+    items = operator_timeline.items(visit, story)
+    counts = operator_timeline.counted(items)
+    wanted = visit.query.get("story", "")
+    if wanted in operator_timeline.STORIES:
+        items = [item for item in items if item.story == wanted]
+    late = operator_lateness.why(story, now=visit.now, calendar=visit.hub.calendar)
+    return visit.page(
+        "operator/dossier.html",
+        story=story,
+        items=items,
+        counts=counts,
+        wanted=wanted,
+        late=_sentence(visit, late) if late else "",
+        proof=visit.link(late.place, None, **late.parts) if late and late.place else "",
+        is_overdue=operator_lateness.overdue(story, now=visit.now),
+        standing=_standing(visit, story),
+        total=sum(counts.values()),
+    )
+
+
+def _sentence(visit: Visit, late: operator_lateness.Late) -> str:
+    t = visit.words
+    written: dict[str, Any] = {}
+    for name, value in late.facts.items():
+        if name == "system":
+            written[name] = t.of("systems", str(value))
+        elif name in ("status", "begun", "ended"):
+            written[name] = t.of("status", str(value))
+        elif name == "cause":
+            written[name] = (operator_outbox.cause(value, t) or value or "?").rstrip(".")
+        elif name == "amount":
+            written[name] = forms.money(value, t)
+        elif isinstance(value, datetime):
+            written[name] = forms.moment(value, t)
+        elif isinstance(value, timedelta):
+            written[name] = _hours(visit, value)
+        else:
+            written[name] = value
+    return t(late.word, **written)
+
+
+def _hours(visit: Visit, value: timedelta) -> str:
+    """Write office time in hours: a day of it is not a day of the calendar."""
+    hours = value.total_seconds() / 3600
+    return forms.number(round(hours) if hours >= 10 else round(hours, 1), visit.words)
+
+
+def _standing(visit: Visit, story: operator_story.Story) -> str:
+    """Say how long is left, or by how much it is over, in hours of office time."""
+    row, t, calendar = story.row, visit.words, visit.hub.calendar
+    due, ended = row["due_at"], row["finished_at"] or row["rejected_at"]
+    if due is None:
+        return t("dossier.no_due")
+    if ended is not None:
+        if ended <= due:
+            return t("dossier.in_time")
+        return t("dossier.ended_late", hours=_hours(visit, calendar.working_hours_between(due, ended)))
+    if due > visit.now:
+        return t("dossier.hours_left", hours=_hours(visit, calendar.working_hours_between(visit.now, due)))
+    return t("dossier.hours_over", hours=_hours(visit, calendar.working_hours_between(due, visit.now)))
+
+
+@reveals.source("dossier.applicant")
+async def _applicant(visit: Visit, code: str) -> Mapping[str, str]:
+    """Read whose dossier it is, out of its sealed record."""
+    async with visit.hub.storage.reading() as conn:
+        record = dossier_rows.record(visit.hub, dossier_rows.found(await dossier_rows.row(conn, code)))
+    applicant = record.applicant
+    return {
+        "dossier.applicant": applicant.name,
+        "dossier.number": applicant.citizen_id or applicant.tax_code or applicant.identity_number or "–",
+        "dossier.phone": applicant.phone or "–",
+        "dossier.summary": record.summary,
+    }

@@ -1,0 +1,234 @@
+"""The access record: filters, a histogram to choose a time in, rows, the largest, one row with its seal."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from lienthong.console.accounts import views
+from lienthong.console.web import charts, security_reading
+from lienthong.console.web.listing import Column, Listing
+from lienthong.console.web.routing import Routes
+from lienthong.console.web.visit import Visit
+from lienthong.core import clock, errors, journal
+from lienthong.monitoring import asking, exports, record_proof, rollups, search, verification
+
+routes = Routes()
+_PAGE, _EXPORT = 100, 10_000
+_TOP = 8
+_NEAR = timedelta(minutes=10)
+_LONGEST_EXPORT = timedelta(days=31)
+_BY_DAY_FROM = timedelta(days=4)
+_NAMES = ("key_id", "organisation", "official", "operation", "outcome", "address", "dossier_code", "request_id")
+TOPS = ("key_id", "official", "operation", "address")
+_COLUMNS = (
+    Column("at", "records.at", "moment", link="href"),
+    Column("direction", "records.direction", "words", area="direction"),
+    Column("organisation", "records.organisation", link="by_organisation"),
+    Column("official", "records.official", "code", link="by_official"),
+    Column("operation", "records.operation", "code", link="by_operation"),
+    Column("purpose", "records.purpose"),
+    Column("dossier_code", "records.dossier_code", "code", link="by_dossier_code"),
+    Column("address", "records.address", "code", link="by_address"),
+    Column("status", "records.status", "number"),
+    Column("outcome", "records.outcome", "chip", link="by_outcome"),
+    Column("took_ms", "records.took_ms", "number"),
+    Column("rows", "records.rows", "number"),
+    Column("request_id", "records.request_id", "code", link="href"),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Top:
+    column: str
+    chart: Any
+
+
+def question(visit: Visit) -> asking.Question:
+    """Put what the address asks as a question to the record."""
+    query = visit.query
+    named: dict[str, Any] = {name: query[name] for name in _NAMES if query.get(name)}
+    direction = query.get("direction")
+    return asking.Question(
+        since=visit.since,
+        until=visit.until + timedelta(seconds=0 if visit.range == "own" else 1),
+        direction=direction if direction in ("in", "out") else None,
+        is_refused=query.get("refused") == "yes",
+        is_personal=query.get("personal") == "yes",
+        **named,
+    )
+
+
+@routes.page("records")
+async def show(visit: Visit) -> Response:
+    """Search the record; that it was searched is written down first."""
+    asked, sources = question(visit), security_reading.sources(visit.hub)
+    reader = search.Reader(visit.who.name, "")
+    limit = _EXPORT if visit.query.get("export") == "csv" else _PAGE
+    cursor = visit.query.get("after") or None
+    found = await search.page(sources, asked, reader=reader, now=visit.now, limit=limit, cursor=cursor)
+    listing = Listing("records", _COLUMNS, [], visit.path, visit.query, cursor=found.next_cursor or "")
+    listing.rows = [_row(visit, listing, row) for row in found.items]
+    chart = total = None
+    kept: list[dict[str, Any]] = []
+    if limit == _PAGE:
+        (chart, total), kept = await asyncio.gather(
+            _histogram(visit, sources, asked, listing),
+            views.listed(visit.hub.storage, visit.who.id, "records"),
+        )
+    tops = visit.link("records.tops", {name: value for name, value in visit.query.items() if name != "after"})
+    return visit.listed(listing, "security/records.html", chart=chart, total=total, kept=kept, tops=tops)
+
+
+def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, Any]:
+    links = {
+        f"by_{name}": listing.address(**{name: str(row[name])}) if row[name] else ""
+        for name in ("organisation", "official", "operation", "dossier_code", "address", "outcome")
+    }
+    href = visit.link("records.one", None, request=row["request_id"], number=str(row["number"]))
+    return {**row, **links, "href": href, "took_ms": round(row["took_ms"], 1)}
+
+
+async def _histogram(
+    visit: Visit, sources: asking.Sources, asked: asking.Question, listing: Listing
+) -> tuple[Any, int]:
+    """Count over time, so that a stretch can be chosen: by hours, over many days by days."""
+    span = visit.until - visit.since
+    unit = "day" if span > _BY_DAY_FROM else "hour"
+    size = timedelta(days=1) if unit == "day" else timedelta(hours=1)
+    counted = {row[unit]: row["requests"] for row in await rollups.counted(sources, asked, by=[unit])}
+    begin = _floor(visit.since, unit)
+    bars = []
+    for place in range(min(int((visit.until - begin) / size) + 1, 400)):
+        at = begin + size * place
+        told = f"{at:%d/%m}" if unit == "day" else f"{at:%H:%M %d/%m}"
+        ends = {"from": _text(at), "to": _text(at + size)}
+        href = listing.address(range="", **ends)
+        bars.append(charts.Bar(told, counted.get(at, 0), href, ends["from"], ends["to"]))
+    words = visit.words
+    heads = (words(f"records.{unit}"), words("records.calls"))
+    return charts.histogram(bars, title=words("records.over_time"), heads=heads), sum(counted.values())
+
+
+def _floor(at: datetime, unit: str) -> datetime:
+    local = at.astimezone(clock.VIETNAM).replace(minute=0, second=0, microsecond=0)
+    return local.replace(hour=0) if unit == "day" else local
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(clock.VIETNAM).isoformat(timespec="seconds")
+
+
+@routes.page("records.tops")
+async def tops(visit: Visit) -> Response:
+    """Count who called most, from where and for what; fetched after the rows are there."""
+    asked, sources = question(visit), security_reading.sources(visit.hub)
+    reader = search.Reader(visit.who.name, "")
+    told = {**asked.asked(), "count_by": ",".join(TOPS)}
+    await search.record_reading(sources, reader, "journal.count", asked=told, now=visit.now)
+    counted = await asyncio.gather(*(rollups.counted(sources, asked, by=[name]) for name in TOPS))
+    keys = await security_reading.key_names(visit.hub, (row["key_id"] for row in counted[0][:_TOP]))
+    listing = Listing("records", (), [], visit.link("records"), visit.query)
+    found = []
+    for name, rows in zip(TOPS, counted, strict=True):
+        bars = [
+            charts.Bar(
+                keys.get(row[name], row[name]) if name == "key_id" else row[name],
+                row["requests"],
+                listing.address(**{name: row[name]}),
+            )
+            for row in rows[: _TOP + 1]
+            if row[name]
+        ][:_TOP]
+        heads = (visit.words(f"records.{name}"), visit.words("records.calls"))
+        found.append(_Top(name, charts.bars(bars, title=visit.words(f"records.top_{name}"), heads=heads)))
+    return visit.page("security/tops.html", tops=[top for top in found if top.chart])
+
+
+async def _one(visit: Visit) -> dict[str, Any]:
+    number = visit.param("number")
+    asked = asking.Question(request_id=visit.param("request"))
+    if number.isascii() and number.isdigit() and len(number) < 19:
+        found = await search.found(security_reading.sources(visit.hub), asked, limit=1000)
+        for row in found.items:
+            if row["number"] == int(number):
+                return row
+    raise errors.NotFound("there is no such record", detail_vi="Không có bản ghi này.")
+
+
+@routes.page("records.one")
+async def one(visit: Visit) -> Response:
+    """Show one record whole; that it was read is written down first."""
+    sources, reader = security_reading.sources(visit.hub), search.Reader(visit.who.name, "")
+    about = {"request_id": visit.param("request"), "number": visit.param("number")}
+    await search.record_reading(sources, reader, "journal.read", asked=about, now=visit.now)
+    row = await _one(visit)
+    names = await security_reading.key_names(visit.hub, [row["key_id"]])
+    whole = [(name, row[name]) for name in row if name not in ("number", "subject", "detail")]
+    return visit.page(
+        "security/record.html", row=row, whole=whole, key=names.get(row["key_id"]), ten_minutes=_NEAR
+    )
+
+
+@routes.act("records.verify")
+async def verify(visit: Visit) -> Response:
+    """Compare one record with its seal."""
+    row = await _one(visit)
+    proof = await asyncio.to_thread(record_proof.prove, visit.hub.settings.home, row)
+    return visit.page("security/proof.html", row=row, proof=proof)
+
+
+@routes.act("records.export")
+async def export(visit: Visit) -> Response:
+    """Give everything that was recorded in a time with what proves it, as one file to be checked offline."""
+    since, until = _moment(visit, "from"), _moment(visit, "to")
+    reason = visit.text("reason")
+    problems = []
+    if not reason:
+        problems.append(errors.FieldProblem("reason", "Hãy nêu lý do.", "Give a reason."))
+    if not timedelta(0) < until - since <= _LONGEST_EXPORT:
+        days = _LONGEST_EXPORT.days
+        vi = f"Khoảng thời gian xuất dài nhất {days} ngày và phải kết thúc sau khi bắt đầu."
+        problems.append(errors.FieldProblem("to", vi, f"At most {days} days, and the end after the beginning."))
+    if problems:
+        raise errors.InvalidRequest(problems=tuple(problems))
+    name = f"lienthong-{since:%Y%m%dT%H%M}-{until:%Y%m%dT%H%M}"
+    asked = {"from": since.isoformat(), "to": until.isoformat()}
+    async with visit.hub.storage.transaction() as tx:
+        await journal.write_act(
+            tx, "journal.export", name, actor=visit.who.name, now=visit.now, reason=reason, after=asked
+        )
+    sources = security_reading.sources(visit.hub)
+    with tempfile.TemporaryDirectory(dir=visit.hub.settings.home, prefix="export-") as folder:
+        out, days_rows = Path(folder) / name, verification.Days(sources.archive)
+        await exports.export(visit.hub.settings.home, sources.store, out, since=since, until=until, days=days_rows)
+        data = await asyncio.to_thread(_packed, out)
+    headers = {"content-disposition": f'attachment; filename="{name}.zip"'}
+    return Response(data, media_type="application/zip", headers=headers)
+
+
+def _moment(visit: Visit, name: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(visit.text(name))
+    except ValueError:
+        vi, en = "Hãy ghi ngày và giờ.", "Give a day and a time."
+        raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),)) from None
+    return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found.astimezone(clock.VIETNAM)
+
+
+def _packed(folder: Path) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                packed.write(path, f"{folder.name}/{path.relative_to(folder)}")
+    return sink.getvalue()

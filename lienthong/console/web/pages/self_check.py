@@ -1,0 +1,34 @@
+"""The self-check at the desk: everything that the hub leans on, each with the sentence that helps."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from lienthong.console.web.routing import Routes
+from lienthong.console.web.visit import Visit
+from lienthong.monitoring import health
+
+routes = Routes()
+
+
+@routes.page("check")
+async def show(visit: Visit) -> Response:
+    """Show the page at once; the answers of other systems are waited for by the page itself."""
+    return visit.page("catalogue/check.html", results=None)
+
+
+@routes.page("check.results")
+async def results(visit: Visit) -> Response:
+    """Run every check and tell what came of it; nothing is changed by it."""
+    found = await health.check_everything(visit.hub)
+    rows = [
+        {
+            "state": "failed" if not it.ok else "risk" if it.facts.get("risk") else "ok",
+            "name": it.name.partition(":")[0],
+            "part": it.name.partition(":")[2].strip(),
+            "told": it.en if visit.words.language == "en" else it.vi,
+        }
+        for it in found
+    ]
+    rows.sort(key=lambda row: ("failed", "risk", "ok").index(row["state"]))
+    return visit.page("catalogue/check.html", results=rows)

@@ -1,0 +1,274 @@
+"""What an operator does at the desk: finds the failing hop of a dossier, frees what is stuck, stops a target."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import desk
+import payment_town
+import post_town
+import pytest
+import sqlalchemy as sa
+from post_town import CODE, FEE, Town
+
+from lienthong.bus import delivery, jobs, targets
+from lienthong.console.web import app
+from lienthong.core import clock, tables
+
+TARGET = "dvcqg_adapter"
+REASON = "đã sửa bảng ánh xạ"
+
+
+@dataclass
+class Desk:
+    """A town with its desk."""
+
+    town: Town
+    stage: desk.Stage
+
+    async def change(self, table: sa.Table, **values: Any) -> None:
+        async with self.town.hub.storage.transaction() as tx:
+            await tx.execute(table.update().values(**values))
+
+    async def stick(self, code: str = "Server.Hub.UnmappedCode") -> list[str]:
+        """Let every message be stuck for a cause."""
+        now = self.town.hub.now()
+        await self.change(tables.messages, state="dead", last_code=code, settled_at=now, attempts=1)
+        rows = await self.town.rows(tables.messages)
+        tried = {"started_at": now, "took_ms": 12.0, "outcome": "dead", "code": code, "detail": "mã hoan_thanh"}
+        async with self.town.hub.storage.transaction() as tx:
+            for row in rows:
+                values = {"message_id": row["id"], "number": 1, "steps_done": 0, **tried}
+                await tx.execute(tables.attempts.insert().values(**values))
+        return [str(row["id"]) for row in rows]
+
+    async def states(self) -> set[str]:
+        return {row["state"] for row in await self.town.rows(tables.messages)}
+
+    async def acts(self, name: str) -> list[dict[str, Any]]:
+        return [row for row in await self.town.rows(tables.admin_acts) if row["act"] == name]
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with post_town.opened(tmp_path, database_url) as town:
+        stage = desk.Stage(town.hub, desk.Time(clock.now()), app.create_app(town.hub))
+        yield Desk(town, stage)
+
+
+def words(page: str) -> str:
+    """Give a page as it is read."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+# --------------------------------------------------------------------------------------------------- the dossier
+
+
+async def test_one_line_of_time_holds_every_story_of_a_dossier(world: Desk) -> None:
+    await world.stick()
+    view = await world.town.book(cod_vnd=FEE)
+    await world.town.happens(view, "collected", "delivered", cod_collected_vnd=FEE)
+    async with world.stage.signed_in("lan", "operator") as lan:
+        answer = await lan.open(f"/dossiers/{CODE}")
+        assert answer.status_code == 200
+        told = words(lan.page)
+        for said in ("khai hồ sơ", "lần 1", "mã hoan_thanh", "Đặt EMS phát kết quả", "Hẹn trả kết quả", "đã thu"):
+            assert said in told, said
+        await lan.open(f"/dossiers/{CODE}?story=post")
+        assert "mã hoan_thanh" not in lan.page
+        assert "báo hành trình" in lan.page
+
+
+async def test_personal_data_of_a_dossier_is_masked_until_a_reason_is_given(world: Desk) -> None:
+    name, number = "Nguyễn Văn An", "001099000001"
+    record = (await world.town.dossier())["record"]
+    name, number = record.applicant.name, record.applicant.citizen_id
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open(f"/dossiers/{CODE}")
+        assert name not in lan.page
+        assert number not in lan.page
+        answer = await lan.send("/reveal", source="dossier.applicant", subject=CODE, reason="gọi cho người nộp")
+        assert name in answer.text
+    assert [row["reason"] for row in await world.acts("read.dossier.applicant")] == ["gọi cho người nộp"]
+
+
+async def test_why_a_dossier_is_late_is_one_sentence_with_its_proof(world: Desk) -> None:
+    ids = await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open(f"/dossiers/{CODE}")
+        assert "Cập nhật gửi Cổng DVCQG (adapter) trễ vì kẹt" in words(lan.page)
+        assert f'href="/messages/{ids[0]}"' in lan.page
+        await lan.open(f"/messages/{ids[0]}")
+        assert "mã hoan_thanh" in lan.page
+
+
+async def test_a_dossier_that_waits_for_a_paused_target_says_so(world: Desk) -> None:
+    world.town.wait(hours=3)
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.send(f"/targets/{TARGET}/pause", reason="bảo trì đường truyền")
+        await lan.open(f"/dossiers/{CODE}")
+        assert "tạm dừng" in words(lan.page)
+        assert "bảo trì đường truyền" in words(lan.page)
+
+
+async def test_a_dossier_that_is_not_late_has_no_such_sentence(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open(f"/dossiers/{CODE}")
+        assert 'class="risks"' not in lan.page
+
+
+async def test_a_dossier_that_nobody_reports_on_is_told_as_silent(world: Desk) -> None:
+    await world.town.declare("H38.15-260115-0009")
+    await world.change(tables.messages, state="delivered")
+    world.town.wait(days=9)
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/dossiers/H38.15-260115-0009")
+        assert "không có việc nào chờ ở trục" in words(lan.page)
+
+
+# ------------------------------------------------------------------------------------------- what is stuck
+
+
+async def test_what_is_stuck_is_grouped_by_cause_and_opens_to_rows_and_attempts(world: Desk) -> None:
+    ids = await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/messages")
+        assert "Có mã chưa được khai trong bảng ánh xạ" in lan.page
+        assert "Bổ sung mã vào bảng ánh xạ" in lan.page
+        await lan.open(f"/messages?state=dead&target={TARGET}&code=Server.Hub.UnmappedCode")
+        assert all(f"/messages/{each}" in lan.page for each in ids)
+        exported = await lan.open("/messages?state=dead&export=csv")
+        assert CODE in exported.text
+
+
+async def test_a_dry_run_says_what_would_go_where_and_changes_nothing(world: Desk) -> None:
+    ids = await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.send(f"/targets/{TARGET}/pause", reason="bảo trì")
+        await lan.open(f"/messages/plan?act=retry&target={TARGET}&code=Server.Hub.UnmappedCode")
+        told = words(lan.page)
+        assert f"gửi lại {len(ids)} thông điệp" in told
+        assert "xếp hàng, gửi khi nơi nhận hoạt động lại" in told
+    assert await world.states() == {"dead"}
+
+
+async def test_a_whole_group_is_sent_again_for_a_reason(world: Desk) -> None:
+    ids = await world.stick()
+    group = {"target": TARGET, "code": "Server.Hub.UnmappedCode"}
+    async with world.stage.signed_in("lan", "operator") as lan:
+        assert (await lan.send("/messages/retry", **group)).status_code == 400
+        assert (await lan.send("/messages/retry", reason=REASON)).status_code == 400
+        assert await world.states() == {"dead"}
+        assert (await lan.send("/messages/retry", reason=REASON, **group)).status_code == 303
+        assert await world.states() == {"pending"}
+        again = await lan.send("/messages/retry", reason=REASON, **group)
+        assert again.status_code == 409
+    (act,) = await world.acts("messages.retry")
+    assert (act["actor"], act["reason"], act["after"]["messages"]) == ("lan", REASON, len(ids))
+
+
+async def test_one_message_is_given_up_and_the_others_stay(world: Desk) -> None:
+    first, *others = await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open(f"/messages/{first}")
+        assert (await lan.send("/messages/drop", id=first, reason="hồ sơ thử")).status_code == 303
+    found = {row["id"]: row["state"] for row in await world.town.rows(tables.messages)}
+    assert found == {first: "dropped", **dict.fromkeys(others, "dead")}
+
+
+async def test_what_is_not_stuck_is_never_given_up(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        answer = await lan.send("/messages/drop", target=TARGET, reason="thử bỏ")
+        assert answer.status_code == 409
+    assert await world.states() == {"pending"}
+
+
+async def test_the_list_goes_on_to_its_next_page(world: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lienthong.console.web.operator_outbox.PAGE", 1)
+    await world.town.declare("H38.15-260115-0009")
+    await world.town.finish("H38.15-260115-0009")
+    await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/messages?state=dead")
+        newest = re.findall(r'href="/messages/([0-9a-f-]{36})"', lan.page)
+        (following,) = re.findall(r'href="([^"]*)" rel="next"', lan.page)
+        await lan.open(following.replace("&amp;", "&"))
+        older = re.findall(r'href="/messages/([0-9a-f-]{36})"', lan.page)
+    assert len(newest) == len(older) == 1
+    assert newest > older
+
+
+# ------------------------------------------------------------------------------------------------- targets
+
+
+async def test_a_pause_with_an_end_ends_by_itself(world: Desk) -> None:
+    hub = world.town.hub
+    until = (hub.now() + timedelta(hours=2)).astimezone(clock.VIETNAM)
+    async with world.stage.signed_in("lan", "operator") as lan:
+        done = await lan.send(f"/targets/{TARGET}/pause", reason="bảo trì", until=f"{until:%Y-%m-%dT%H:%M}")
+        assert done.status_code == 303
+        await lan.open("/targets")
+        assert "bảo trì" in lan.page
+    await drive(world)
+    assert (await targets.get(hub.storage, TARGET)).state == targets.PAUSED
+    world.town.wait(hours=3)
+    await drive(world)
+    assert (await targets.get(hub.storage, TARGET)).state != targets.PAUSED
+    assert [row["kind"] for row in await world.town.events("targets.active")] == ["targets.active"]
+
+
+async def drive(world: Desk) -> None:
+    """Let the worker look at the target; the next hour's messages find nobody at the address."""
+    await world.change(tables.messages, state="delivered")
+    await delivery.drive(
+        world.town.hub, TARGET, handlers=jobs.HANDLERS, stop=asyncio.Event(), wake=asyncio.Event(), idle_s=0.2
+    )
+
+
+async def test_a_pause_without_a_sensible_end_is_refused(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        for until in ("2020-01-01T00:00", "hôm qua"):
+            done = await lan.send(f"/targets/{TARGET}/pause", reason="bảo trì", until=until)
+            assert done.status_code == 400
+        assert (await lan.send("/targets/nobody/pause", reason="bảo trì")).status_code == 404
+    assert (await targets.get(world.town.hub.storage, TARGET)).state == targets.ACTIVE
+
+
+async def test_a_pause_is_taken_back_in_one_step(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.send(f"/targets/{TARGET}/pause", reason="nhầm")
+        await lan.open(f"/targets/{TARGET}")
+        assert f'action="/targets/{TARGET}/resume"' in lan.page
+        await lan.send(f"/targets/{TARGET}/resume", reason="hoàn tác")
+    assert (await targets.get(world.town.hub.storage, TARGET)).state == targets.ACTIVE
+    assert len(await world.acts("targets.paused")) == len(await world.acts("targets.active")) == 1
+
+
+async def test_an_auditor_sees_the_pages_without_their_buttons(world: Desk) -> None:
+    (first, *_) = await world.stick()
+    async with world.stage.signed_in("kiem", "auditor") as auditor:
+        for path in ("/messages", f"/messages/{first}", "/targets", f"/targets/{TARGET}", f"/dossiers/{CODE}"):
+            assert (await auditor.open(path)).status_code == 200, path
+            assert "/retry" not in auditor.page
+            assert "/pause" not in auditor.page
+
+
+async def test_every_page_is_there_when_there_is_nothing(world: Desk) -> None:
+    for table in (tables.status_changes, tables.messages, tables.dossiers):
+        async with world.town.hub.storage.transaction() as tx:
+            await tx.execute(table.delete())
+    async with world.stage.signed_in("lan", "operator") as lan:
+        for path in ("/", "/dossiers", "/messages", "/messages?state=dead", "/targets"):
+            assert (await lan.open(path)).status_code == 200, path
+        assert (await lan.open("/dossiers/no-such-0001")).status_code == 404
+        assert (await lan.open(f"/messages/{clock.new_id()}")).status_code == 404
+
+
+def test_payment_town_and_post_town_speak_of_one_dossier() -> None:
+    assert payment_town.CODE == CODE

@@ -1,0 +1,74 @@
+"""What the watcher knows after a restart, and after it was told to learn anew: from the database and day files."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import builders
+import record
+
+from lienthong.core import access_record
+from lienthong.monitoring import baseline_store, retention, watcher
+
+
+async def test_learning_anew_reads_the_day_files_too(tmp_path: Path, database_url: str):
+    async with builders.running_hub(tmp_path / "home", database_url=database_url) as hub:
+        await record.put(hub, record.of_days(hub.settings.home, days=5, a_day=200))
+        sources, since = record.sources(hub), record.NOW - timedelta(days=30)
+        rolled = await retention.roll_closed_days(sources, hot_days=1, now=record.NOW)
+        in_files = sum(day.rows for day in rolled)
+        assert in_files > 500
+        alone = await watcher.rebuild(hub.storage, since=since, now=record.NOW)
+        assert alone == 1000 - in_files
+        assert await watcher.rebuild(hub.storage, since=since, now=record.NOW, archive=sources.archive) == 1000
+        assert (await baseline_store.show(hub.storage, "key-3"))["body"]["calls"] == 50
+
+
+async def test_a_running_watcher_takes_up_what_was_learned_anew_and_keeps_its_place(sqlite_hub):
+    store = sqlite_hub.storage
+    running = watcher.Watcher(store)
+    await running.start(record.NOW - timedelta(days=5))
+    rows = record.of_days(sqlite_hub.settings.home, days=3, a_day=100)
+    await record.put(sqlite_hub, rows)
+    assert await running.step(record.NOW) == 300
+    first = running.detection
+    await watcher.rebuild(store, since=record.NOW - timedelta(days=30), now=record.NOW)
+    for _ in range(5):
+        assert await running.step(record.NOW) == 0
+    assert running.detection is not first
+    # The last 80 minutes are read again for the windows, on top of what was learned.
+    assert running.detection.keys["key-3"].bounds.calls >= 15
+    await running.save(record.NOW)
+    assert (await baseline_store.show(store, "key-3"))["body"]["calls"] >= 15
+
+
+async def test_saving_does_not_write_over_what_was_learned_anew_meanwhile(sqlite_hub):
+    store = sqlite_hub.storage
+    running = watcher.Watcher(store)
+    await running.start(record.NOW - timedelta(days=9))
+    await record.put(sqlite_hub, record.of_days(sqlite_hub.settings.home, days=3, a_day=100))
+    await watcher.rebuild(store, since=record.NOW - timedelta(days=30), now=record.NOW)
+    await running.save(record.NOW)
+    assert (await baseline_store.show(store, "key-3"))["body"]["calls"] == 15
+
+
+async def test_dossiers_opened_long_before_a_restart_are_known(sqlite_hub):
+    opened_at = record.NOW - timedelta(hours=5)
+    made = access_record.Record(
+        opened_at,
+        "r1",
+        "dossiers.put",
+        "/v1/dossiers/{code}",
+        "ok",
+        3.0,
+        status=201,
+        key_id="key-1",
+        dossier_code="H38.12-261120-000001",
+        node="n1",
+        number=1,
+    )
+    await record.put(sqlite_hub, [made])
+    running = watcher.Watcher(sqlite_hub.storage)
+    await running.start(record.NOW)
+    assert running.detection.people.has_heard("H38.12-261120-000001")

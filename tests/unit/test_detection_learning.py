@@ -1,0 +1,156 @@
+"""What detection learns, and what it must not learn: verdicts of officers, bad hours, other keys' abuse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lienthong.monitoring import busy_hub, calls, detection, evenness, watched_keys
+from lienthong.monitoring.detectors import findings, volume
+
+MONDAY = 1_767_571_200.0  # 07:00 of a Monday in Vietnam
+DAY_S, HOUR_S = 86_400.0, 3600.0
+
+
+class Watched:
+    """Detection, and what it found."""
+
+    def __init__(self) -> None:
+        self.found: list[findings.Finding] = []
+        self.top: dict[str, float] = {}
+        self.detection = detection.Detection(self._take)
+
+    def _take(self, finding: findings.Finding, opens: bool) -> None:
+        self.top[finding.rule] = max(finding.score, self.top.get(finding.rule, 0.0))
+        if opens:
+            self.found.append(finding)
+
+    def rules(self, since: float = 0.0) -> set[str]:
+        return {one.rule for one in self.found if one.found_at >= since}
+
+    def calls(self, day: int, an_hour: int, *, hours: int = 9, **changed: Any) -> None:
+        """Feed a day of a key's even calls from seven o'clock."""
+        for n in range(hours * an_hour):
+            at = MONDAY + day * DAY_S + n * HOUR_S / an_hour
+            self.detection.feed(call(at, **changed))
+
+    def weeks(self, days: int, an_hour: int = 60, **changed: Any) -> None:
+        """Feed working days."""
+        for day in range(days):
+            if day % 7 < 5:
+                self.calls(day, an_hour, **changed)
+
+
+def call(at: float, **changed: Any) -> calls.Call:
+    """Make one ordinary call of a key."""
+    made = calls.Call(at, "key-1", None, "10.0.0.1", None, "procedures.get", calls.OK, 12.0, 700, 1, None, None)
+    return made._replace(**changed)
+
+
+def closed(rule: str, since: float, until: float, kind: str, *, score: float = 0.6) -> dict[str, Any]:
+    """Make a closed alert as the table has it."""
+    times = {"since": datetime.fromtimestamp(since, UTC), "last_seen_at": datetime.fromtimestamp(until, UTC)}
+    return {"rule": rule, "key_id": "key-1", "closed_as": kind, "score": score, **times}
+
+
+@pytest.mark.parametrize(("verdict", "again"), [(None, True), ("normal", False), ("mistake", False)])
+def test_what_an_officer_calls_normal_opens_no_alert_again(verdict: str | None, again: bool):
+    watched = Watched()
+    watched.weeks(19)
+    begins = MONDAY + 21 * DAY_S
+    watched.calls(21, 160, hours=3)
+    assert "volume_up" in watched.rules(begins)
+    if verdict:
+        alert = closed("volume_up", begins, begins + HOUR_S, verdict, score=watched.top["volume_up"])
+        watched.detection.learn_closed(alert)
+    watched.calls(22, 160, hours=1)
+    assert ("volume_up" in watched.rules(begins + DAY_S)) is again
+
+
+def test_the_time_of_an_incident_is_no_measure_of_what_is_normal():
+    watched = Watched()
+    watched.weeks(19)
+    watched.calls(21, 600, hours=2, address="203.0.113.5")
+    watched.calls(22, 60)
+    key, begins = watched.detection.keys["key-1"], MONDAY + 21 * DAY_S
+    assert "203.0.113.0/24" in key.bounds.networks
+    before = key.bounds.tops("requests")
+    watched.detection.learn_closed(closed("volume_up", begins, begins + 2 * HOUR_S, "incident"))
+    assert key.bounds.tops("requests") < before
+    assert "203.0.113.0/24" not in key.bounds.networks
+    watched.calls(23, 60, address="203.0.113.5", hours=1)
+    assert "new_network" in watched.rules(MONDAY + 23 * DAY_S)
+
+
+def test_one_key_that_is_abused_does_not_make_the_hub_busy():
+    keys = [watched_keys.WatchedKey(f"key-{n}") for n in range(20)]
+    for key in keys:
+        for hour in range(30):
+            sample = (20 if key.name == "key-0" else 30,) * 8
+            key.bounds.learn(0, 9, watched_keys.baselines.Sample(hour, 0, sample, 5))
+            key.bounds.days.append((hour, 0, 300))
+        key.hours_bounds(watched_keys.baselines.Days(), 20_458 * 24 + 9, None)
+        minute = key.hour * 60 - 420
+        for _ in range(5_000 if key.name == "key-0" else 30):
+            key.after.count(minute + 40)
+    busy = busy_hub.of(keys, minute + 59, keys[0].hour)
+    assert busy.without(*keys[1].lately(minute + 59)) == pytest.approx(1.07, abs=0.05)
+
+
+def test_going_on_where_work_always_ends_is_strange():
+    watched = Watched()
+    steps = ("dossiers.get", "dossiers.report_status", "messages.get")
+    for day in range(12):
+        for turn in range(40):
+            at = MONDAY + day * DAY_S + turn * 600
+            for place, operation in enumerate(steps):
+                watched.detection.feed(call(at + place * 3, operation=operation, dossier=f"H{day}-{turn}"))
+    begins = MONDAY + 12 * DAY_S
+    for n in range(40):
+        watched.detection.feed(call(begins + n * 6, operation=(*steps[:1], *steps[2:] * 3)[n % 4], dossier="X1"))
+    assert "unusual_order" in watched.rules(begins)
+
+
+def test_calls_grow_day_by_day_and_a_single_step_is_no_drift():
+    who, at = findings.Who(key="key-1"), MONDAY
+    wavy = [200.0 + 25 * ((n * 7) % 5 - 2) for n in range(30)]
+    assert volume.drift(who, at, wavy) is None
+    assert volume.drift(who, at, [day * 1.03**n for n, day in enumerate(wavy)]) is not None
+    assert volume.drift(who, at, [*wavy[:15], *(day * 2 for day in wavy[15:])]) is None
+
+
+def test_a_machine_that_asks_in_an_officials_name_is_told_by_its_even_pace():
+    watched = Watched()
+    person = {"official": "CB01", "operation": "residents.verify", "dossier": "H1"}
+    for day in range(9):
+        for n in range(30):
+            at = MONDAY + day * DAY_S + n * 400 + (n * 7919 % 311)
+            watched.detection.feed(call(at, subject=f"{day}{n}", **person))
+    begins = MONDAY + 9 * DAY_S
+    for n in range(25):
+        watched.detection.feed(call(begins + n * 240 + n % 2, subject=f"e{n}", **person))
+    [found] = [one for one in watched.found if "even_gap_s" in one.seen]
+    assert (found.rule, found.who.official, found.seen["even_gap_s"]) == ("enumeration", "CB01", 240.0)
+
+
+def test_chance_arrivals_are_not_even_and_neither_is_a_pace_that_is_broken_off():
+    pace = evenness.Evenness()
+    assert not any(pace.add(n * 20.0 + (n * 7919 % 17)) for n in range(200))
+    assert pace.add(100_000.0) is None
+    assert [pace.add(100_000.0 + n * 5) is not None for n in range(1, 22)] == [False] * 19 + [True] * 2
+
+
+def test_what_is_read_again_after_a_restart_is_learned_once():
+    watched = Watched()
+    watched.weeks(5)
+    key = watched.detection.keys["key-1"]
+    days, cells = list(key.bounds.days), {place: list(cell) for place, cell in key.bounds.cells.items()}
+    again = Watched()
+    again.detection.keys["key-1"] = key
+    again.calls(3, 60)
+    again.calls(4, 60)
+    assert list(key.bounds.days)[: len(days)] == days
+    assert all(list(key.bounds.cells[place])[: len(cell)] == cell for place, cell in cells.items())
+    assert len({day for day, _, _ in key.bounds.days}) == len(key.bounds.days)
