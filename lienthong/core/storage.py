@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ class Storage:
         if self.is_sqlite:
             _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
-            self._reader = _sqlite_engine(url, size=4)
+            self._reader = _sqlite_engine(url, size=8)
             self._desk = group_commit.Desk(_plain_engine(url), self._write_lock, named_failures)
         else:
             self._writer = self._reader = create_async_engine(
@@ -129,15 +129,19 @@ class Storage:
         return self._writer
 
 
-async def first(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any] | None:
+async def first(
+    conn: AsyncConnection, statement: sa.Executable, values: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """Run a statement and give its first row by column names, or nothing."""
-    row = (await conn.execute(statement)).first()
+    row = (await conn.execute(statement, values)).first()
     return None if row is None else _by_name(row)
 
 
-async def every(conn: AsyncConnection, statement: sa.Executable) -> list[dict[str, Any]]:
+async def every(
+    conn: AsyncConnection, statement: sa.Executable, values: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Run a statement and give all its rows by column names."""
-    return [_by_name(row) for row in await conn.execute(statement)]
+    return [_by_name(row) for row in await conn.execute(statement, values)]
 
 
 def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
@@ -189,7 +193,8 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         url if "+aiosqlite" in url else url.replace("sqlite:", "sqlite+aiosqlite:", 1),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
-        max_overflow=0 if size == 1 else 4,
+        # None beyond the pool: each would be a thread and a connection that is closed after one reading.
+        max_overflow=0,
         pool_timeout=60,
         isolation_level="AUTOCOMMIT",
         module=sqlite_driver.driver(),
