@@ -21,10 +21,11 @@ from typing import Any
 import figures
 import gate
 
-# With those that are measured there are 1,000 on the way, which is as many as a connector may have.
-KEPT, TAKES_S = 945, 1.0
+# With those that are measured there are 1,000 on the way. As many more may be: where the connector's limit was
+# 1,000, who came after a slow moment of the machine queued for a place, and the queue hardly ever ended (p99 5 s).
+KEPT, TAKES_S, MOST = 950, 1.0, 2_000
 # How many come a second: while they gather, and while it is measured; how many the registry lets go at the end.
-GATHERING, MEASURED, LET_GO, WARM_UP = 100, 50, 100, 20
+GATHERING, MEASURED, LET_GO, WARM_UP = 250, 50, 250, 20
 AGENCY, OFFICIAL, DOSSIERS = "000.00.00.H38", "CB000123", 50
 SYSTEM, PATH = "population_c06", "/r1/VN/GOV/C06/dancu"
 # An invented person.
@@ -124,7 +125,7 @@ def _serve(home: Path, port: int, registry: int) -> None:
         "secret_key": "C06SECRET",
         "api_key": "demo-api-key",
         "xroad_client": f"VN/GOV/{AGENCY}/lgsp",
-        "max_concurrent": 1_000,
+        "max_concurrent": MOST,
     }
     server.run(_settings(home, gateway=settings.Gateway(port=port), systems={SYSTEM: section}))
 
@@ -238,6 +239,7 @@ async def answering(port: int, inner: str, takes_s: float, *, kept: range = rang
     """Be a registry that answers everything after a while, at the cost of a timer.
 
     Those whose number is among `kept` wait until somebody asks for /release; then they go at a steady pace.
+    /waiting tells how many wait.
     """
     body = inner.encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -256,7 +258,8 @@ async def answering(port: int, inner: str, takes_s: float, *, kept: range = rang
                 return
             self.held = b""
             if top.startswith(b"GET"):
-                self.transport.write(ready)
+                told = str(len(waiting)).encode()
+                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(told), told))
                 for number, transport in enumerate(waiting if top.startswith(b"GET /release") else ()):
                     loop.call_later(number / LET_GO, transport.write, ready)
             elif next(numbers) in kept:
@@ -300,11 +303,15 @@ async def _drive(
         asyncio.ensure_future(one(raw, first + number / GATHERING))
         for number, raw in enumerate(requests[WARM_UP : WARM_UP + KEPT])
     ]
-    second = first + KEPT / GATHERING + 1.0
+    while (waiting := await asyncio.to_thread(_fetched, registry, "waiting")) < KEPT:
+        if time.perf_counter() > first + 60:
+            raise SystemExit(f"only {waiting} lookups reached the registry")
+        await asyncio.sleep(0.2)
+    second = time.perf_counter() + 1.0
     measured = enumerate(requests[WARM_UP + KEPT :])
     await asyncio.gather(*(one(raw, second + number / MEASURED, is_counted=True) for number, raw in measured))
     least = sum(not task.done() for task in gathered)
-    await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{registry}/release")
+    await asyncio.to_thread(_fetched, registry, "release")
     await asyncio.gather(*gathered)
     parts = statistics.quantiles(added, n=100)
     return {
@@ -314,6 +321,11 @@ async def _drive(
         "least": least,
         "asked": count,
     }
+
+
+def _fetched(registry: int, what: str) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{registry}/{what}", timeout=10) as found:
+        return int(found.read())
 
 
 def _request(number: int, *, key: str, kid: str, private: str) -> bytes:

@@ -92,15 +92,23 @@ class Official:
         }
 
 
+_PLAIN = tuple(part.name for part in fields(Official) if part.name not in (*SEALED, "procedures"))
+
+
 async def find(store: storage.Storage, vault: crypto.Vault, name: str) -> Official | None:
     """Find an official by code or account: who is in force, else who was last, so that a refusal can explain.
 
     Read from the database at every question: what is revoked here is revoked everywhere with the next one.
     """
+    async with store.reading() as conn:
+        return await find_by(conn, vault, name)
+
+
+async def find_by(conn: AsyncConnection, vault: crypto.Vault, name: str) -> Official | None:
+    """As `find`, over a connection that is there: inside the transaction that leans on the official."""
     if not _may_be_a_name(name):
         return None
-    async with store.reading() as conn:
-        row = await storage.first(conn, _named(name).limit(1))
+    row = await storage.first(conn, _NAMED, {"name": name})
     return None if row is None else opened(row, vault)
 
 
@@ -147,9 +155,8 @@ async def listed(
 def opened(row: Mapping[str, Any], vault: crypto.Vault) -> Official:
     """Read a row, its sealed part too."""
     held = orjson.loads(vault.open(row["record"], purpose=PURPOSE))
-    plain = [part.name for part in fields(Official) if part.name not in (*SEALED, "procedures")]
     return Official(
-        **{name: row[name] for name in plain},
+        **{name: row[name] for name in _PLAIN},
         procedures=tuple(row["procedures"]),
         **{name: held.get(name, "") for name in SEALED},
     )
@@ -177,6 +184,15 @@ def _named(name: str, *, by_id: bool = False) -> sa.Select[Any]:
     if by_id:
         here = here | (_o.c.id == name)
     return sa.select(_o).where(here).order_by(_o.c.ended_at.is_not(None), _o.c.code != name, *_NEWEST)
+
+
+# Made once: it is asked at every question.
+_NAMED = (
+    sa.select(_o)
+    .where((_o.c.code == sa.bindparam("name")) | (_o.c.account == sa.bindparam("name")))
+    .order_by(_o.c.ended_at.is_not(None), _o.c.code != sa.bindparam("name"), *_NEWEST)
+    .limit(1)
+)
 
 
 def _may_be_a_name(name: str) -> bool:

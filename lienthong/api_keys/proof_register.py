@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import changes, key_store, responses
 from lienthong.core import clock, crypto, errors, journal, storage, tables
@@ -25,6 +26,7 @@ KINDS = ("signature", "certificate", "token")
 # Public keys of systems that assert which official asks; of no use for signing a request, nor the other way.
 ASSERTION = "assertion"
 _proofs, _rules = tables.key_proofs, tables.key_proof_rules
+_ORDER = (_proofs.c.added_at, _proofs.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,24 @@ async def read(store: storage.Storage, key_id: str) -> Holding:
     columns = [_proofs.c[part.name] for part in fields(Proof)]
     asked = sa.select(*columns).where(_proofs.c.key_id == key_id, _proofs.c.removed_at.is_(None))
     async with store.reading() as conn:
-        rows = await conn.execute(asked.order_by(_proofs.c.added_at, _proofs.c.id))
+        rows = await conn.execute(asked.order_by(*_ORDER))
         proofs = tuple(Proof(**row._mapping) for row in rows)
         rule = (await conn.execute(sa.select(_rules.c.required).where(_rules.c.key_id == key_id))).scalar()
         if not rule and await responses.demands_proof(conn, key_id):
             rule = KINDS  # one of them is enough
     return Holding(proofs, frozenset(rule or ()))
+
+
+_ASSERTING = (
+    sa.select(*(_proofs.c[part.name] for part in fields(Proof)))
+    .where(_proofs.c.key_id == sa.bindparam("key"), _proofs.c.kind == ASSERTION, _proofs.c.removed_at.is_(None))
+    .order_by(*_ORDER)
+)
+
+
+async def asserting(conn: AsyncConnection, key_id: str) -> tuple[Proof, ...]:
+    """Read which public keys may assert officials for a key, as it stands at this moment."""
+    return tuple(Proof(*row) for row in await conn.execute(_ASSERTING, {"key": key_id}))
 
 
 async def add_public_key(

@@ -31,7 +31,7 @@ class Settings(BaseModel):
 
     enabled: bool = False
     base_url: str = ""
-    max_concurrent: int = Field(default=64, ge=1, le=1000)
+    max_concurrent: int = Field(default=64, ge=1, le=2000)
     max_per_second: float | None = Field(default=None, gt=0)
     connect_timeout_s: float = Field(default=5.0, gt=0)
     read_timeout_s: float = Field(default=60.0, gt=0)

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from lxml import etree
 
-from lienthong.connectors import base, http, roads, soap_documents, soap_reading, soap_rows
+from lienthong.connectors import base, http, roads, soap_documents, soap_reading, soap_rows, soap_template
 from lienthong.core import errors, xml_reading
 
 _FAULT_STATUSES: Final = frozenset({400, 500})
@@ -72,6 +72,7 @@ class Service:
         self._fetch = fetch
         self._lock = asyncio.Lock()
         self._zeep: Any = None
+        self._templates = soap_template.Templates()
 
     async def load(self) -> None:
         """Read the description now rather than with the first call. Raises Misconfigured."""
@@ -156,17 +157,18 @@ class Service:
     def _written(
         self, operation: str, values: dict[str, Any], manner: Manner
     ) -> tuple[bytes, dict[str, str], str]:
-        from zeep import exceptions
+        if self._road is None:
+            key = (operation, tuple(manner.renamed.items()))
 
+            def write(marked: Mapping[str, Any]) -> bytes:
+                return _serialised(self._message(operation, marked, manner))
+
+            content = self._templates.written(key, values, write)
+            if content is not None:
+                return *self._framed(operation, content, [], manner), ""
         uploads: dict[str, soap_reading.Part] = {}
-        try:
-            root = self._zeep.create_message(self._zeep.service, operation, **_lifted(values, uploads))
-        except (exceptions.Error, *_UNUSABLE) as error:
-            raise errors.InternalFault(system=self._system, reason=f"unwritten: {type(error).__name__}") from None
-        for element in root.iter():
-            name = etree.QName(element)
-            if name.localname in manner.renamed:
-                element.tag = f"{{{name.namespace}}}{manner.renamed[name.localname]}"
+        root = self._message(operation, _lifted(values, uploads), manner)
+        for element in root.iter() if uploads else ():
             if element.text in uploads:
                 part = uploads[element.text]
                 element.text = None
@@ -174,9 +176,22 @@ class Service:
         context = self._road.context() if self._road is not None else None
         if self._road is not None and context is not None:
             _add_xroad_header(root, self._road, context)
-        content = etree.tostring(root, xml_declaration=True, encoding="utf-8")
-        content, headers = self._framed(operation, content, list(uploads.values()), manner)
+        content, headers = self._framed(operation, _serialised(root), list(uploads.values()), manner)
         return content, headers, context.request_id if context else ""
+
+    def _message(self, operation: str, values: Mapping[str, Any], manner: Manner) -> xml_reading.Element:
+        """Have zeep write an envelope, its elements named as this provider spells them."""
+        from zeep import exceptions
+
+        try:
+            root: xml_reading.Element = self._zeep.create_message(self._zeep.service, operation, **values)
+        except (exceptions.Error, *_UNUSABLE) as error:
+            raise errors.InternalFault(system=self._system, reason=f"unwritten: {type(error).__name__}") from None
+        for element in root.iter() if manner.renamed else ():
+            name = etree.QName(element)
+            if name.localname in manner.renamed:
+                element.tag = f"{{{name.namespace}}}{manner.renamed[name.localname]}"
+        return root
 
     def _framed(
         self, operation: str, content: bytes, parts: list[soap_reading.Part], manner: Manner
@@ -291,6 +306,10 @@ class _Unreadable(logging.Filter):
 def _make_strict(logger: logging.Logger) -> None:
     if not any(isinstance(it, _Unreadable) for it in logger.filters):
         logger.addFilter(_Unreadable())
+
+
+def _serialised(root: xml_reading.Element) -> bytes:
+    return etree.tostring(root, xml_declaration=True, encoding="utf-8")
 
 
 def _lifted(values: Any, uploads: dict[str, soap_reading.Part]) -> Any:

@@ -52,6 +52,7 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
         "CUSTOMER_KEY": "demoCustomerKey",
         "SECRET_KEY": "demoCustomerSecret",
         "CUSTOMER_CODE": "H56HCC01",
+        "ORDER_NUMBER": "parcel",
         "PLACE_NUMBERS": "postal",
     },
     "MY_VNPOST": {

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import errors
@@ -22,6 +22,8 @@ from lienthong.core import errors
 Work = Callable[[AsyncConnection], Awaitable[Any]]
 # Bounds how long the first of a group waits for the last.
 MOST_TOGETHER = 64
+# What is wrong with the values of one statement, and leaves all before it as it was.
+_OF_ONE = (IntegrityError, DataError, InterfaceError, ProgrammingError)
 
 
 class Desk:
@@ -33,7 +35,7 @@ class Desk:
         self._engine, self._turn, self._named = engine, turn, named
         self._waiting: deque[tuple[Work, asyncio.Future[Any]]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
+        self._thread: ThreadPoolExecutor | None = None
         self._connection: sa.Connection | None = None
 
     async def write(self, work: Work) -> Any:
@@ -52,8 +54,10 @@ class Desk:
         if self._task is not None:
             with suppress(asyncio.CancelledError):
                 await self._task
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
-        self._thread.shutdown(wait=False)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
+            thread.shutdown(wait=False)
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -68,14 +72,16 @@ class Desk:
 
     async def _settle(self, group: Sequence[tuple[Work, asyncio.Future[Any]]]) -> None:
         works = [work for work, _ in group]
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
         writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, works)
         try:
             await _to_its_end(writing)
         finally:
             failure = writing.exception()
             try:
-                async with self._named():
-                    if failure is not None:
+                if failure is not None:
+                    async with self._named():
                         raise failure
             except (errors.StorageUnavailable, DBAPIError) as exc:
                 failure = exc
@@ -97,8 +103,12 @@ class Desk:
             if self._connection is None:
                 self._connection = self._engine.connect()
             self._connection.exec_driver_sql("BEGIN IMMEDIATE")
-            told = [_one(self._connection, work) for work in works]
-            self._connection.exec_driver_sql("COMMIT")
+            if len(works) == 1:
+                told = [_done(self._connection, works[0])]
+            else:
+                told = [_one(self._connection, work) for work in works]
+            is_undone = len(works) == 1 and told[0].raised is not None
+            self._connection.exec_driver_sql("ROLLBACK" if is_undone else "COMMIT")
         except BaseException:
             # Whatever state the connection is in: closing it undoes what was not committed.
             self._let_go()
@@ -126,7 +136,7 @@ class _Told:
 
     def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> bool:
         cause = raised.__cause__ if isinstance(raised, errors.StorageUnavailable) else raised
-        if isinstance(cause, DBAPIError) and not isinstance(cause, IntegrityError):
+        if isinstance(cause, DBAPIError) and not isinstance(cause, _OF_ONE):
             # SQLite may have undone the whole transaction: nothing more may be written as if it stood.
             return False
         self.raised = raised
@@ -158,11 +168,16 @@ class _Direct:
 def _one(connection: sa.Connection, work: Work) -> _Told:
     """Do one's work; what it raises undoes its own part only, except where the database itself fails."""
     connection.exec_driver_sql("SAVEPOINT one")
-    with _Told() as told:
-        told.value = _driven(cast("Coroutine[Any, Any, Any]", work(cast("AsyncConnection", _Direct(connection)))))
+    told = _done(connection, work)
     if told.raised is not None:
         connection.exec_driver_sql("ROLLBACK TO one")
     connection.exec_driver_sql("RELEASE one")
+    return told
+
+
+def _done(connection: sa.Connection, work: Work) -> _Told:
+    with _Told() as told:
+        told.value = _driven(cast("Coroutine[Any, Any, Any]", work(cast("AsyncConnection", _Direct(connection)))))
     return told
 
 

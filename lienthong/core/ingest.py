@@ -78,7 +78,7 @@ class Ingest:
         try:
             async with self._store.transaction() as tx:
                 await self._put(tx, [data for _, data in entries])
-            spool_reading.save_position(folder, FOLLOWER, entries[-1][0])
+            await asyncio.to_thread(spool_reading.save_position, folder, FOLLOWER, entries[-1][0])
         except BaseException:
             # Read again from where the hot store is known to be; what is in it already is left as it is.
             self._readers[folder] = spool_reading.Reader(folder, after=before)

@@ -115,9 +115,8 @@ class Journal:
             for number, row in enumerate(rows, self._number + 1)
         ]
         try:
-            async with self._store.transaction() as tx:
-                # Where a commit was answered by silence, the rows may be there already.
-                await bulk.insert(self._store, tx, tables.exchanges, values, keep_old=True)
+            # Together with whoever writes at this moment: one wait for the disk less.
+            await self._store.together(lambda tx: self._insert(tx, values))
         except StatementError as exc:
             if len(rows) > 1:
                 for _ in rows:
@@ -128,6 +127,10 @@ class Journal:
             _log.error("the database refuses a row of the journal; it is lost", extra=facts)
         self._number += len(rows)
         del self._waiting[: len(rows)]
+
+    async def _insert(self, tx: AsyncConnection, values: bulk.Rows) -> None:
+        # Where a commit was answered by silence, the rows may be there already.
+        await bulk.insert(self._store, tx, tables.exchanges, values, keep_old=True)
 
     async def _flush_soon(self) -> None:
         pause_s = FLUSH_S

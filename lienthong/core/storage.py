@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,13 +18,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRe
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from lienthong.core import errors, group_commit, sqlite_driver
+from lienthong.core import errors, gathered, group_commit, sqlite_driver
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 20.0
+# The server is starting, recovering, ending, out of room or gone: whoever comes later may be served.
+_AWAY = ("08", "53", "57P")
 _RETRY_SQLSTATES = {"40001", "40P01"}  # serialisation failure, deadlock: the transaction may simply be repeated
 
 
@@ -37,13 +40,14 @@ class Storage:
         if self.is_sqlite:
             _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
-            self._reader = _sqlite_engine(url, size=4)
+            self._reader = _sqlite_engine(url, size=8)
             self._desk = group_commit.Desk(_plain_engine(url), self._write_lock, named_failures)
         else:
             self._writer = self._reader = create_async_engine(
                 _async_url(url),
-                pool_size=8,
-                max_overflow=8,
+                # All are kept: one beyond would be made and thrown away for each use, with what it had prepared.
+                pool_size=16,
+                max_overflow=0,
                 pool_timeout=10,
                 # A server that hangs must not hold a caller: better an honest 503.
                 connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s},
@@ -97,19 +101,21 @@ class Storage:
                     raise
         raise errors.StorageUnavailable()
 
-    async def together(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def together(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, writes_at_once: bool = False
+    ) -> T:
         """Run `work` in a transaction that it may share with others who wait to write at the same moment.
 
         It comes back when its own is committed. What `work` raises undoes its own part; where the database fails,
         all who share hear StorageUnavailable. `work` waits for nothing but statements of its connection. On
-        PostgreSQL each has a transaction of its own: writers do not wait for each other there, and the server
-        itself lets commits that meet share one wait for the disk.
+        PostgreSQL each has a transaction of its own, repeated where the database asks for that: writers do not
+        wait for each other there, and the server itself lets commits that meet share one wait for the disk.
+        `writes_at_once`: `work` asks nothing of what it writes, which may go there as one statement.
         """
         if self.is_sqlite:
             found: T = await self._desk.write(work)
             return found
-        async with self.transaction() as tx:
-            return await work(tx)
+        return await self.write(functools.partial(gathered.done, work) if writes_at_once else work)
 
     def insert(self, table: sa.Table) -> Any:
         """Give an INSERT that knows `on_conflict_do_…` in the words of this database."""
@@ -129,15 +135,19 @@ class Storage:
         return self._writer
 
 
-async def first(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any] | None:
+async def first(
+    conn: AsyncConnection, statement: sa.Executable, values: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """Run a statement and give its first row by column names, or nothing."""
-    row = (await conn.execute(statement)).first()
+    row = (await conn.execute(statement, values)).first()
     return None if row is None else _by_name(row)
 
 
-async def every(conn: AsyncConnection, statement: sa.Executable) -> list[dict[str, Any]]:
+async def every(
+    conn: AsyncConnection, statement: sa.Executable, values: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Run a statement and give all its rows by column names."""
-    return [_by_name(row) for row in await conn.execute(statement)]
+    return [_by_name(row) for row in await conn.execute(statement, values)]
 
 
 def _by_name(row: sa.Row[Any]) -> dict[str, Any]:
@@ -189,7 +199,8 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         url if "+aiosqlite" in url else url.replace("sqlite:", "sqlite+aiosqlite:", 1),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
-        max_overflow=0 if size == 1 else 4,
+        # None beyond the pool: each would be a thread and a connection that is closed after one reading.
+        max_overflow=0,
         pool_timeout=60,
         isolation_level="AUTOCOMMIT",
         module=sqlite_driver.driver(),
@@ -256,6 +267,6 @@ async def named_failures() -> AsyncIterator[None]:
     except (OperationalError, InterfaceError, TimeoutError, sa.exc.TimeoutError, OSError) as exc:
         raise errors.StorageUnavailable(reason=type(exc).__name__) from exc
     except DBAPIError as exc:
-        if exc.connection_invalidated:
+        if exc.connection_invalidated or str(getattr(exc.orig, "sqlstate", "")).startswith(_AWAY):
             raise errors.StorageUnavailable(reason=type(exc.orig).__name__) from exc
         raise

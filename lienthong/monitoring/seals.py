@@ -174,10 +174,8 @@ class Sealer:
         wanted = sa.select(*_CALL).where(_t.c.node == node, _t.c.number_in_node > self.access.order.last(node))
         async with self._store.reading() as conn:
             rows = await storage.every(conn, wanted.order_by(_t.c.number_in_node).limit(_PAGE))
-        return [
-            sealed_log.Leaf(node, row["number_in_node"], _day(row["at"]), access_record.from_row(row))
-            for row in rows
-        ]
+        # In a thread: a minute of calls would hold up the gateway beside it for as long as some requests take.
+        return await asyncio.to_thread(_call_leaves, node, rows)
 
     async def _seal_acts(self, now: datetime) -> list[str]:
         last = self.admin.order.last(ADMIN)
@@ -228,6 +226,12 @@ def retire(home: Path, day: str, kind: str, leaves: Iterable[bytes], *, now: dat
     order, hashes = sealed_log.snapshot(log, checkpoints.verifier((log / "verifier").read_text(encoding="utf-8")))
     told = retired.Statement(day, kind, now)
     return retired.state(log, signer(home), told, leaves, order=order, hashes=hashes)
+
+
+def _call_leaves(node: str, rows: Iterable[Mapping[str, Any]]) -> list[sealed_log.Leaf]:
+    return [
+        sealed_log.Leaf(node, row["number_in_node"], _day(row["at"]), access_record.from_row(row)) for row in rows
+    ]
 
 
 def _leaves(node: str, entries: Iterable[spool_reading.Entry]) -> list[sealed_log.Leaf]:

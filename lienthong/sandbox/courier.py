@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import httpx
@@ -25,7 +25,7 @@ class Told(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One callback; `is_taken` reads the answer as the intermediary would."""
+    """One callback; `is_taken` reads the answer as the intermediary would, `moods` say what is wrong with it."""
 
     about: Told
     method: str
@@ -33,6 +33,7 @@ class Message:
     body: bytes = b""
     is_taken: Callable[[int, bytes], bool] = field(default=lambda status, body: status == 200)
     headers: tuple[tuple[str, str], ...] = ()
+    moods: tuple[str, ...] = ()
 
 
 class Courier:
@@ -56,6 +57,7 @@ class Courier:
     def send(self, message: Message, chosen: faults.Chosen) -> None:
         """Send a callback as the moods of its payment have it."""
         system = message.about.system
+        message = replace(message, moods=tuple(name for name in chosen if name.startswith("callback_")))
         if not message.url or not imitation.may_return_to(message.url):
             _note(message, "nowhere to send it")
         elif "callback_lost" in chosen:
@@ -137,4 +139,5 @@ def _late_s(chosen: faults.Chosen) -> float:
 
 
 def _note(message: Message, outcome: object, **more: Any) -> None:
-    message.about.callbacks.append({"outcome": outcome, **more})
+    moods = {"moods": list(message.moods)} if message.moods else {}
+    message.about.callbacks.append({"outcome": outcome, **more, **moods})

@@ -17,6 +17,7 @@ import httpx
 import lookup_town
 import orjson
 import payment_town
+import post_town
 import pytest
 import uvicorn
 
@@ -24,12 +25,16 @@ from lienthong.bus import hub, operations
 from lienthong.bus.gateway import answers, app, examples, figures
 
 NEED_AN_OFFICIAL = {"residents.verify", "residents.look_up", "papers.find", "papers.fetch"}
-INVENTED = {"messages.get", "payments.get", "payments.refund", "payments.receipt"}
+INVENTED = {"messages.get", "payments.get", "payments.refund", "payments.receipt", "parcels.get", "parcels.cancel"}
 CODE = examples.PATHS["dossiers.put"]["code"]
 
 
 def outside() -> dict[str, Any]:
-    return {"ngsp": lookup_town.Businesses(), "vnpay": payment_town.Intermediary()}
+    return {
+        "ngsp": lookup_town.Businesses(),
+        "vnpay": payment_town.Intermediary(),
+        "ems": post_town.Carrier(),
+    }
 
 
 @pytest.fixture

@@ -220,3 +220,15 @@ async def test_every_spelling_of_a_postgresql_address_is_taken(url: str) -> None
     store = storage.Storage(url)
     assert store.engine.url.drivername == "postgresql+asyncpg"
     await store.close()
+
+
+@pytest.mark.parametrize("sqlstate", ["57P03", "57P01", "53300", "08006"])
+async def test_a_server_that_is_only_starting_is_away_and_not_a_defect(sqlstate: str) -> None:
+    class StartingError(Exception):
+        pass
+
+    problem = StartingError("the database system is starting up")
+    problem.sqlstate = sqlstate  # type: ignore[attr-defined]
+    with pytest.raises(errors.StorageUnavailable):
+        async with storage.named_failures():
+            raise sa.exc.DBAPIError("select 1", {}, problem)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import errors, group_commit, storage, tables
@@ -141,3 +141,39 @@ async def test_together_and_alone_take_turns(store: storage.Storage) -> None:
         *(alone(f"a{n}") for n in range(10)), *(store.together(putting(f"b{n}")) for n in range(10))
     )
     assert len(await names(store)) == 20
+
+
+async def test_a_value_that_cannot_be_stored_fails_its_own_work_only(store: storage.Storage) -> None:
+    async def unbindable(tx: AsyncConnection) -> None:
+        await putting("x")(tx)
+        await tx.exec_driver_sql("INSERT INTO leases (name) VALUES (?)", (object(),))
+
+    async with store.transaction():
+        works = (putting("a"), unbindable, putting("b"))
+        waiting = [asyncio.create_task(store.together(work)) for work in works]
+        await asyncio.sleep(0)
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in told[::2]] == [str, str]
+    assert isinstance(told[1], DBAPIError | errors.StorageUnavailable)
+    assert await names(store) == ["a", "b"]
+
+
+async def test_one_that_fails_alone_leaves_nothing_and_the_next_is_written(store: storage.Storage) -> None:
+    with pytest.raises(errors.NotGranted):
+        await store.together(putting("a", then=errors.NotGranted(reason="x")))
+    with pytest.raises(IntegrityError):
+        await store.together(twice)
+    assert await store.together(putting("c")) == "c"
+    assert await names(store) == ["c"]
+
+
+async def twice(tx: AsyncConnection) -> None:
+    for _ in range(2):
+        await putting("b")(tx)
+
+
+async def test_it_writes_again_after_it_was_closed(store: storage.Storage) -> None:
+    await store.together(putting("a"))
+    await store.close()
+    assert await store.together(putting("b")) == "b"
+    assert await names(store) == ["a", "b"]

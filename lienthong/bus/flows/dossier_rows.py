@@ -17,11 +17,12 @@ from lienthong.core.records import Status
 
 ANY_ORGANISATION = "dossiers.any_organisation"
 _d = tables.dossiers
+_ROW = sa.select(_d).where(_d.c.code == sa.bindparam("code"))
 
 
 async def row(conn: AsyncConnection, code: str) -> Mapping[str, Any] | None:
     """Read a dossier's row, if there is one."""
-    return await storage.first(conn, sa.select(_d).where(_d.c.code == code))
+    return await storage.first(conn, _ROW, {"code": code})
 
 
 def found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:

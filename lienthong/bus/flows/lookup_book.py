@@ -27,22 +27,40 @@ _USED = _o.update().where(_o.c.id == sa.bindparam("official")).values(last_used_
 ASKED = "asked"
 ANSWERED = ("ok", "not_found")
 _WRITE = _l.insert()
-_RULE = sa.select(_r).where(_r.c.procedure_code == sa.bindparam("code"))
-_IN_FORCE = sa.select(_e).where(
-    _e.c.official_id == sa.bindparam("official"), _e.c.ended_at.is_(None), _e.c.ends_at > sa.bindparam("moment")
-)
 _SAME = (_l.c.dossier_code == sa.bindparam("dossier")) & (_l.c.subject == sa.bindparam("about"))
-_COUNT = sa.select(sa.func.count()).where(_SAME, _l.c.outcome.in_((ASKED, *ANSWERED)))
-_LAST = (
-    sa.select(_l.c.id, _l.c.at)
-    .where(
-        _SAME,
-        _l.c.operation == sa.bindparam("name"),
-        _l.c.outcome.in_(ANSWERED),
-        _l.c.at > sa.bindparam("since"),
+_IS_ANSWERED = sa.or_(*(_l.c.outcome == outcome for outcome in ANSWERED))
+_COUNT = sa.select(sa.func.count()).where(_SAME, _IS_ANSWERED | (_l.c.outcome == ASKED)).scalar_subquery()
+
+
+def _last(column: sa.Column[Any]) -> Any:
+    """Make the question for a column of the last answered lookup of the same person for the same dossier."""
+    asked = sa.select(column).where(
+        _SAME, _l.c.operation == sa.bindparam("name"), _IS_ANSWERED, _l.c.at > sa.bindparam("since")
     )
-    .order_by(_l.c.at.desc())
-    .limit(1)
+    return asked.order_by(_l.c.at.desc(), _l.c.id.desc()).limit(1).scalar_subquery()
+
+
+# All that people set down and that was asked before, in one statement: a row for each exception, at least one.
+_ASKED = sa.select(sa.literal_column("1").label("one")).subquery("asked")
+_IN_FORCE = (
+    (_e.c.official_id == sa.bindparam("official"))
+    & _e.c.ended_at.is_(None)
+    & (_e.c.ends_at > sa.bindparam("moment"))
+)
+_SET_DOWN = sa.select(
+    _r.c.field_groups,
+    _r.c.service_code,
+    _COUNT.label("before"),
+    _last(_l.c.id).label("last_id"),
+    _last(_l.c.at).label("last_at"),
+    _e.c.id.label("exception_id"),
+    _e.c.dossier_code,
+    _e.c.unit_code,
+    _e.c.ends_at,
+).select_from(
+    _ASKED.join(_r, _r.c.procedure_code == sa.bindparam("procedure"), isouter=True).join(
+        _e, _IN_FORCE, isouter=True
+    )
 )
 
 
@@ -80,39 +98,46 @@ class Earlier:
     last_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SetDown:
+    """What a decision leans on beside official and dossier: the procedure's rule, exceptions, what was asked."""
+
+    field_groups: tuple[str, ...]
+    service_code: str
+    earlier: Earlier
+    exceptions: Sequence[lookup_policy.Dispensation]
+
+
 def numbered(agency_code: str, *, now: datetime, serial: int) -> str:
     """Make the number under which the question is known over there: unique, at most 40 characters (§5.3)."""
     province = agency_code.rpartition(".")[2] or "HUB"
     return f"{province[:8]}-{now.astimezone(clock.VIETNAM):%Y%m%d%H%M%S}-{serial % 10**10:010d}"
 
 
-async def rule(conn: AsyncConnection, procedure_code: str) -> tuple[tuple[str, ...], str]:
-    """Give the field groups and the service code set for a procedure; the least where nothing is set."""
-    row = (await conn.execute(_RULE, {"code": procedure_code})).mappings().first()
-    if row is None:
-        return lookup_policy.LEAST, ""
-    return tuple(row["field_groups"]), str(row["service_code"])
+async def set_down(tx: AsyncConnection, question: Question, *, official_id: str, within_s: int) -> SetDown:
+    """Read what is set for the question's procedure, granted to its official, and was asked before.
 
-
-async def exceptions(
-    conn: AsyncConnection, official_id: str, *, now: datetime
-) -> list[lookup_policy.Dispensation]:
-    """Give the exceptions of an official that are in force."""
-    rows = await conn.execute(_IN_FORCE, {"official": official_id, "moment": now})
-    return [lookup_policy.Dispensation(row.id, row.dossier_code, row.unit_code, row.ends_at) for row in rows]
-
-
-async def earlier(tx: AsyncConnection, question: Question, *, within_s: int) -> Earlier:
-    """Look for the same question about the same person for the same dossier."""
-    if question.subject is None or question.dossier_code is None:
-        return Earlier(0)
-    same = {"dossier": question.dossier_code, "about": question.subject}
-    count = int((await tx.execute(_COUNT, same)).scalar_one())
-    if not count:
-        return Earlier(0)
-    since = question.at - timedelta(seconds=within_s)
-    last = (await tx.execute(_LAST, {**same, "name": question.operation, "since": since})).first()
-    return Earlier(count, *((last.id, last.at) if last else (None, None)))
+    Where nothing is set for the procedure, its groups are the least.
+    """
+    values = {
+        "procedure": question.procedure_code,
+        "official": official_id,
+        "moment": question.at,
+        "dossier": question.dossier_code,
+        "about": question.subject,
+        "name": question.operation,
+        "since": question.at - timedelta(seconds=within_s),
+    }
+    rows = (await tx.execute(_SET_DOWN, values)).all()
+    groups, service_code, before, last_id, last_at = rows[0][:5]
+    granted = [lookup_policy.Dispensation(*row[5:]) for row in rows if row[5] is not None]
+    is_set = groups is not None
+    return SetDown(
+        tuple(groups) if is_set else lookup_policy.LEAST,
+        service_code if is_set else "",
+        Earlier(before, last_id, last_at),
+        granted,
+    )
 
 
 async def intend(tx: AsyncConnection, question: Question, *, repeats: str | None) -> None:

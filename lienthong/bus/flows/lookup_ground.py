@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lienthong.api_keys import assertions, keys, officials, proof_register, tokens
 from lienthong.bus.flows import dossier_rows, lookup_policy
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, storage, tables
+from lienthong.core import errors, tables
 from lienthong.core.records import Status
 
 BY_ASSERTION, PLAINLY = "assertion", "plain"
 _c = tables.status_changes
+_STEPS = sa.select(_c.c.record).where(_c.c.dossier_code == sa.bindparam("code"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,14 @@ class Named:
 
 
 async def named(
-    hub: Hub, caller: keys.Caller, *, assertion: str | None, plain: str | None, dossier_code: str, purpose: str
+    hub: Hub,
+    conn: AsyncConnection,
+    caller: keys.Caller,
+    *,
+    assertion: str | None,
+    plain: str | None,
+    dossier_code: str,
+    purpose: str,
 ) -> Named:
     """Find out whom the request names as its official. Raises ProofRejected or NotGranted.
 
@@ -40,10 +48,9 @@ async def named(
     if assertion is None:
         return _plainly(hub, caller, plain)
     chosen = hub.settings.residents
-    holding = await proof_register.read(hub.storage, caller.key_id)
     found = assertions.check(
         assertion,
-        keys=holding.proofs,
+        keys=await proof_register.asserting(conn, caller.key_id),
         key_id=caller.key_id,
         audience=tokens.audience(hub.settings.agency.code),
         longest_s=chosen.assertion_age_s,
@@ -85,9 +92,9 @@ def _differs(what: str, vi: str, reason: str) -> errors.ProofRejected:
     )
 
 
-async def official(hub: Hub, who: Named) -> officials.Official | None:
+async def official(hub: Hub, conn: AsyncConnection, who: Named) -> officials.Official | None:
     """Look the official up in the register; one whose time is over is given too, so that a refusal can explain."""
-    return await officials.find(hub.storage, hub.vault, who.name)
+    return await officials.find_by(conn, hub.vault, who.name)
 
 
 async def dossier(hub: Hub, conn: AsyncConnection, code: str, *, caller: keys.Caller) -> lookup_policy.Ground:
@@ -111,6 +118,6 @@ async def dossier(hub: Hub, conn: AsyncConnection, code: str, *, caller: keys.Ca
 async def _units(hub: Hub, conn: AsyncConnection, row: Mapping[str, Any]) -> frozenset[str]:
     """Name every unit that the dossier is or was with: its agency, its unit, and the unit of each step."""
     held = dossier_rows.record(hub, row)
-    steps = await storage.every(conn, sa.select(_c.c.record).where(_c.c.dossier_code == row["code"]))
-    opened = (orjson.loads(hub.vault.open(step["record"], purpose="status_change")) for step in steps)
+    steps = await conn.execute(_STEPS, {"code": row["code"]})
+    opened = (orjson.loads(hub.vault.open(sealed, purpose="status_change")) for (sealed,) in steps)
     return frozenset({held.agency, held.unit, *(step["change"]["unit"] for step in opened)} - {""})

@@ -284,7 +284,9 @@ async def callback(hub: Hub, contract: str, request: money.CallbackRequest) -> m
         )
     read = await _read(intermediary, request)
     try:
-        outcome = await hub.storage.write(lambda tx: _take(hub, tx, contract, request, read))
+        outcome = await hub.storage.together(
+            lambda tx: _take(hub, tx, contract, request, read), writes_at_once=True
+        )
     except errors.HubError:
         # The intermediary sends again whatever was not taken.
         outcome = "failed"

@@ -29,10 +29,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An attempt and its obligation, both held to the end of the transaction."""
+    """An attempt, its obligation and its dossier, all held to the end of the transaction."""
 
     payment: Row
     obligation: Row
+    dossier: Row
 
     @property
     def standing(self) -> payment_states.Standing:
@@ -74,16 +75,36 @@ def provider(hub: Hub, name: str) -> roles.PaymentProvider:
 # ------------------------------------------------------------------------------------------------ rows
 
 
-async def hold(hub: Hub, tx: AsyncConnection, where: sa.ColumnElement[bool]) -> Held | None:
-    """Find an attempt and hold its obligation, then itself: in this order, so that nobody waits crosswise."""
-    found = await storage.first(tx, sa.select(_p.c.id, _p.c.obligation_id).where(where))
+# All in one question. They are held in this order, so that nobody waits crosswise.
+_HELD = (_o, _p, _d)
+_ALL = sa.select(
+    *(table.c[name].label(f"{table.name}_{name}") for table in _HELD for name in table.columns.keys())  # noqa: SIM118
+).select_from(_o.join(_p, _p.c.obligation_id == _o.c.id).join(_d, _d.c.code == _o.c.dossier_code))
+
+
+# Made once: to write ninety columns anew for each callback would cost as much as asking for them.
+_BY_ID = _ALL.where(_p.c.id == sa.bindparam("wanted"))
+_BY_REFERENCE = _ALL.where(_p.c.reference == sa.bindparam("wanted"), _p.c.provider == sa.bindparam("by"))
+_LOCKED = {one: one.with_for_update(of=_HELD) for one in (_BY_ID, _BY_REFERENCE)}
+
+
+async def hold(hub: Hub, tx: AsyncConnection, payment_id: str) -> Held | None:
+    """Find an attempt and hold its obligation, itself and its dossier to the end of the transaction."""
+    return await _held(hub, tx, _BY_ID, {"wanted": payment_id})
+
+
+async def hold_by_reference(hub: Hub, tx: AsyncConnection, reference: str, *, provider: str) -> Held | None:
+    """Find and hold as `hold` does, by the number that an intermediary knows."""
+    return await _held(hub, tx, _BY_REFERENCE, {"wanted": reference, "by": provider})
+
+
+async def _held(hub: Hub, tx: AsyncConnection, wanted: sa.Select[Any], values: Mapping[str, str]) -> Held | None:
+    found = (await tx.execute(wanted if hub.storage.is_sqlite else _LOCKED[wanted], values)).first()
     if found is None:
         return None
-    obligation = await storage.first(tx, held(hub, sa.select(_o).where(_o.c.id == found["obligation_id"])))
-    payment = await storage.first(tx, held(hub, sa.select(_p).where(_p.c.id == found["id"])))
-    if payment is None or obligation is None:
-        raise errors.InternalFault(reason="a payment without its obligation")
-    return Held(payment, obligation)
+    told = iter(found)
+    obligation, payment, dossier = ({name: next(told) for name in table.columns.keys()} for table in _HELD)  # noqa: SIM118
+    return Held(payment, obligation, dossier)
 
 
 def held(hub: Hub, wanted: sa.Select[Any]) -> sa.Select[Any]:
@@ -219,17 +240,16 @@ async def questions(hub: Hub, *, is_open: bool = True) -> Sequence[Row]:
 # ---------------------------------------------------------------------------------- the mark on a dossier
 
 
-async def mark_paid(hub: Hub, tx: AsyncConnection, code: str, provider_name: str) -> None:
+async def mark_paid(hub: Hub, tx: AsyncConnection, held: Held) -> None:
     """Mark a dossier as paid online; its next status push tells so. Cash at the door is not paid online."""
+    provider_name = held.payment["provider"]
     if isinstance(hub.systems.get(provider_name), roles.PostalCarrier):
         return
-    row = await storage.first(tx, held(hub, sa.select(_d).where(_d.c.code == code)))
-    if row is None:
-        return
     mark = "national_platform" if provider_name in _NATIONAL else "other_gateway"
-    marked = dossier_rows.record(hub, row).model_copy(update={"online_payment": mark})
+    marked = dossier_rows.record(hub, held.dossier).model_copy(update={"online_payment": mark})
     values = dossier_rows.sealed(hub, marked)
-    await tx.execute(_d.update().where(_d.c.code == code).values(updated_at=hub.now(), **values))
+    wanted = _d.update().where(_d.c.code == held.dossier["code"])
+    await tx.execute(wanted.values(updated_at=hub.now(), **values))
 
 
 async def keep_mark(tx: AsyncConnection, dossier: records.Dossier) -> records.Dossier:

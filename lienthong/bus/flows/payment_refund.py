@@ -364,7 +364,7 @@ async def _leave_to_person(
 
 
 async def _held(hub: Hub, tx: AsyncConnection, payment_id: str) -> payment_records.Held:
-    found = await payment_records.hold(hub, tx, _p.c.id == payment_id)
+    found = await payment_records.hold(hub, tx, payment_id)
     if found is None:
         raise errors.NotFound("no such payment", detail_vi="Không có lần thanh toán này.")
     return found

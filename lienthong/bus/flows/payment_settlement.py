@@ -9,14 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.bus.flows import payment_records, payment_states
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, money, tables
+from lienthong.core import errors, money
 
 How = Literal["callback", "query", "statement", "carrier"]
 """`statement`: a line of the bank's own statement, imported by a person with the right to (decision 0023).
 `carrier`: the feed or the answer of whoever took the cash at the door."""
 # After a contradiction the intermediary is asked at once, not only when the attempt was silent for long.
 _ASK_SOON = timedelta(minutes=1)
-_p = tables.payments
 
 
 async def settle(hub: Hub, contract: str, news: money.PaymentNews, *, how: How) -> money.CallbackOutcome:
@@ -34,7 +33,7 @@ async def settle_in(
     The attempt and its obligation are held meanwhile, so that the same word 50 times at once counts once.
     """
     news = _fitting(news)
-    held = await payment_records.hold(hub, tx, (_p.c.reference == news.reference) & (_p.c.provider == contract))
+    held = await payment_records.hold_by_reference(hub, tx, news.reference, provider=contract)
     if held is None:
         return "unknown_reference", None
     before = held.standing
@@ -42,11 +41,14 @@ async def settle_in(
     asked = False
     if verdict.question is not None:
         asked = await _ask(hub, tx, held, verdict.question, news, how=how)
-    if verdict.after != before:
-        await _write(hub, tx, held, verdict.after, news, how=how)
-    elif verdict.outcome == "recorded" and not asked:
+    if verdict.after == before and verdict.outcome == "recorded" and not asked:
         return "already", str(held.payment["id"])
-    await _heard(hub, tx, held, verdict, news, how=how)
+    values = _heard(hub, held, verdict, news, how=how)
+    if verdict.after != before:
+        values |= _moved(hub, held, verdict.after, news, how=how)
+    await payment_records.change(tx, held.payment["id"], **values)
+    if verdict.after.state != before.state:
+        await _follow(hub, tx, held, verdict.after, how=how)
     return verdict.outcome, str(held.payment["id"])
 
 
@@ -80,16 +82,11 @@ async def _ask(
     )
 
 
-async def _write(
-    hub: Hub,
-    tx: AsyncConnection,
-    held: payment_records.Held,
-    after: payment_states.Standing,
-    news: money.PaymentNews,
-    *,
-    how: How,
-) -> None:
-    now, before, payment = hub.now(), held.standing, held.payment
+def _moved(
+    hub: Hub, held: payment_records.Held, after: payment_states.Standing, news: money.PaymentNews, *, how: How
+) -> dict[str, Any]:
+    """Give the columns that say how the attempt stands from now on."""
+    now, before = hub.now(), held.standing
     values: dict[str, Any] = {
         "state": after.state,
         "received_vnd": after.received_vnd,
@@ -101,12 +98,17 @@ async def _write(
         values["closed_at"] = now
     if after.received_vnd and not before.received_vnd:
         values |= {"paid_at": news.paid_at or now, "settled_at": now, "settled_by": how, "receipt_at": now}
-    await payment_records.change(tx, payment["id"], **values)
-    if after.state == before.state:
-        return
+    return values
+
+
+async def _follow(
+    hub: Hub, tx: AsyncConnection, held: payment_records.Held, after: payment_states.Standing, *, how: How
+) -> None:
+    """Let the obligation, the dossier and the events follow a new state."""
+    now, payment = hub.now(), held.payment
     if after.state == "paid":
         await count(hub, tx, held)
-    elif before.state == "paid":
+    elif payment["state"] == "paid":
         await payment_records.oblige(tx, held.obligation["id"], now=now, state="doubtful")
     facts = {"state": after.state, "how": how}
     await payment_records.announce(tx, f"payments.{after.state}", payment, facts, now=now)
@@ -121,30 +123,27 @@ async def count(hub: Hub, tx: AsyncConnection, held: payment_records.Held) -> No
             detail_vi="Khoản này đã được nộp bằng một lần thanh toán khác.",
         )
     await payment_records.oblige(tx, obligation["id"], now=hub.now(), state="paid", paid_by=payment["id"])
-    await payment_records.mark_paid(hub, tx, payment["dossier_code"], payment["provider"])
+    await payment_records.mark_paid(hub, tx, held)
 
 
-async def _heard(
+def _heard(
     hub: Hub,
-    tx: AsyncConnection,
     held: payment_records.Held,
     verdict: payment_states.Verdict,
     news: money.PaymentNews,
     *,
     how: How,
-) -> None:
-    """Note that something was heard, and when to ask next; nobody is asked about what is settled."""
+) -> dict[str, Any]:
+    """Give the columns that note what was heard, and when to ask next; nobody is asked about what is settled."""
     now, after = hub.now(), verdict.after
     is_open = after.state in ("created", "pending")
     is_in_doubt = not after.received_vnd and verdict.question is not None and how == "callback"
     query_at = held.payment["query_at"] if is_open else None
     if is_in_doubt:
         query_at = now + _ASK_SOON
-    await payment_records.change(
-        tx,
-        held.payment["id"],
-        heard_at=now,
-        query_at=query_at,
-        provider_reference=news.provider_reference or held.payment["provider_reference"],
-        provider_code=news.provider_code,
-    )
+    return {
+        "heard_at": now,
+        "query_at": query_at,
+        "provider_reference": news.provider_reference or held.payment["provider_reference"],
+        "provider_code": news.provider_code,
+    }

@@ -101,7 +101,7 @@ async def _run_out(hub: Hub, row: Mapping[str, Any]) -> int:
     now = hub.now()
     over_at = row["expires_at"] + _grace(hub, row["provider"])
     async with hub.storage.transaction() as tx:
-        held = await payment_records.hold(hub, tx, _p.c.id == row["id"])
+        held = await payment_records.hold(hub, tx, row["id"])
         if held is None or held.payment["state"] not in ("created", "pending"):
             await payment_records.change(tx, row["id"], query_at=None)
             return 0

@@ -63,7 +63,8 @@ async def run(hub: Hub) -> Report:
 async def _by_queries(hub: Hub, provider: str, report: Report) -> None:
     """Ask about the payments up to yesterday that no second source has confirmed."""
     intermediary = hub.systems.get(provider)
-    if not isinstance(intermediary, roles.PaymentProvider):
+    # A carrier that took cash tells of it in its feed; it is nobody to ask about payments.
+    if not isinstance(intermediary, roles.PaymentProvider) or isinstance(intermediary, roles.PostalCarrier):
         return
     today = reconciliation_compare.begins(hub.now().astimezone(clock.VIETNAM).date())
     wanted = (

@@ -149,8 +149,14 @@ async def allow(
     question = _begun(hub, wanted, asking, now=now, subject=about, system=system)
     told = asking.told
     told.subject, told.purpose, told.dossier_code = question.subject, wanted.purpose, wanted.dossier_code
+
+    async def decide(tx: AsyncConnection) -> Allowed:
+        # In one transaction, so that what the decision leans on still holds when the intention is written.
+        return await _decided(hub, tx, wanted, asking, question, fields=fields, needs_groups=needs_groups)
+
     try:
-        return await _decided(hub, wanted, asking, question, fields=fields, needs_groups=needs_groups)
+        # Together with other questions of this moment; the commit has happened when it comes back.
+        return await hub.storage.together(decide)
     except (errors.NotGranted, errors.ProofRejected, _Refused) as exc:
         known = exc.question if isinstance(exc, _Refused) else question
         said = exc.why if isinstance(exc, _Refused) else exc
@@ -169,6 +175,7 @@ class _Refused(Exception):
 
 async def _decided(
     hub: Hub,
+    tx: AsyncConnection,
     wanted: resident_views.Occasion,
     asking: Asking,
     question: lookup_book.Question,
@@ -176,16 +183,18 @@ async def _decided(
     fields: tuple[str, ...],
     needs_groups: bool,
 ) -> Allowed:
+    """Find out who asks, and write the intention. Waits for nothing but the database."""
     now = question.at
     who = await lookup_ground.named(
         hub,
+        tx,
         asking.caller,
         assertion=asking.assertion,
         plain=wanted.official or asking.claimed_official,
         dossier_code=wanted.dossier_code,
         purpose=wanted.purpose,
     )
-    registered = await lookup_ground.official(hub, who)
+    registered = await lookup_ground.official(hub, tx, who)
     if registered is not None:
         asking.told.official = registered.code
         question = dataclasses.replace(
@@ -200,15 +209,9 @@ async def _decided(
         official = lookup_policy.must_be_in_force(registered, now=now)
     except (errors.NotGranted, errors.ProofRejected) as exc:
         raise _Refused(question, exc) from None
-
-    async def decide(tx: AsyncConnection) -> Allowed:
-        # In one transaction, so that what the decision leans on still holds when the intention is written.
-        return await _intended(
-            hub, tx, wanted, asking, question, official=official, fields=fields, needs_groups=needs_groups
-        )
-
-    # Together with other questions of this moment; the commit has happened when it comes back.
-    return await hub.storage.together(decide)
+    return await _intended(
+        hub, tx, wanted, asking, question, official=official, fields=fields, needs_groups=needs_groups
+    )
 
 
 async def _intended(
@@ -227,21 +230,22 @@ async def _intended(
         ground = await lookup_ground.dossier(hub, tx, wanted.dossier_code, caller=asking.caller)
         question = dataclasses.replace(question, procedure_code=ground.procedure_code)
         lookup_policy.must_be_open(ground)
-        granted = await lookup_book.exceptions(tx, official.id, now=question.at)
-        exception_id = lookup_policy.must_fit(
-            official, ground, granted, procedure_code=wanted.procedure_code, now=question.at
+        set_down = await lookup_book.set_down(
+            tx, question, official_id=official.id, within_s=hub.settings.residents.repeat_within_s
         )
-        groups, service_code = await lookup_book.rule(tx, ground.procedure_code)
+        exception_id = lookup_policy.must_fit(
+            official, ground, set_down.exceptions, procedure_code=wanted.procedure_code, now=question.at
+        )
+        groups = set_down.field_groups
         if needs_groups:
             groups = lookup_policy.groups_for(fields, by_procedure=groups, by_key=asking.caller.field_groups)
         question = dataclasses.replace(
             question, exception_id=exception_id, field_groups=groups if needs_groups else ()
         )
-        before = await lookup_book.earlier(tx, question, within_s=hub.settings.residents.repeat_within_s)
-        await lookup_book.intend(tx, question, repeats=before.last_id)
+        await lookup_book.intend(tx, question, repeats=set_down.earlier.last_id)
     except (errors.NotGranted, errors.ProofRejected) as exc:
         raise _Refused(question, exc) from None
-    return Allowed(question, official, service_code, before)
+    return Allowed(question, official, set_down.service_code, set_down.earlier)
 
 
 async def put(
