@@ -29,7 +29,7 @@ from lienthong.core import clock, settings, storage, tables
 from lienthong.mappings import statement_shapes
 
 # `make proofs` takes 5,000 payments and 20 kills.
-PAYMENTS = int(os.environ.get("PAYMENTS", "300"))
+PAYMENTS = int(os.environ.get("PAYMENTS", "60"))
 KILLS = 20 if PAYMENTS >= 1_000 else 6
 SEED = 20_260_803
 _OPEN = ("created", "pending")
@@ -329,7 +329,9 @@ def judge_open(books: Books, left: Counter[str]) -> None:
     for row in books.payments:
         if row["state"] in _OPEN:
             their = books.theirs.get((row["provider"], row["reference"]))
-            assert their is None or their["state"] == "waiting", (row["provider"], row["state"], their)
+            # KeyPay's word for a failure is not public: such an attempt stays open until a person is asked about it.
+            is_unread = row["provider"] == "keypay" and row["last_code"] == "Server.Hub.UnmappedCode"
+            assert their is None or their["state"] == "waiting" or is_unread, (row["provider"], dict(row), their)
             assert row["query_at"] is not None, row["provider"]
     assert not left
 
