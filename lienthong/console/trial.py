@@ -22,7 +22,7 @@ from lienthong.api_keys import keys
 from lienthong.bus import hub as hubs
 from lienthong.bus import operations
 from lienthong.bus.flows import procedure_sync
-from lienthong.console import server, services, trial_official, trial_systems
+from lienthong.console import server, services, trial_desk, trial_official, trial_systems
 from lienthong.console.cli import output
 from lienthong.core import errors, migrations, settings
 
@@ -203,7 +203,7 @@ async def _welcome(hub: hubs.Hub, home: Path, catalogue: Path | None) -> None:
         await asyncio.to_thread(mark.write_text, _served(catalogue))
     key_file = await _demo_key(hub, home)
     await trial_official.register(hub, home)
-    await _print(hub, key_file)
+    await _print(hub, key_file, await trial_desk.account(hub, home))
 
 
 def _served(catalogue: Path | None) -> str:
@@ -260,18 +260,13 @@ async def _demo_key(hub: hubs.Hub, home: Path) -> Path:
         actor="lienthong start",
         now=now,
     )
-    await asyncio.to_thread(_write_secret, key_file, issued.key)
+    await asyncio.to_thread(trial_desk.write_secret, key_file, issued.key)
     return key_file
 
 
-def _write_secret(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as sink:
-        sink.write(text + "\n")
-
-
-async def _print(hub: hubs.Hub, key_file: Path) -> None:
+async def _print(hub: hubs.Hub, key_file: Path, password_file: Path) -> None:
     chosen = hub.settings
+    desks = f"http://{chosen.console.host}:{chosen.console.port}"
     gateway = f"http://{chosen.gateway.host}:{chosen.gateway.port}"
     sandbox = f"http://127.0.0.1:{chosen.sandbox.port}"
     put, report = (json.dumps(body, ensure_ascii=False) for body in examples())
@@ -282,6 +277,7 @@ async def _print(hub: hubs.Hub, key_file: Path) -> None:
   Trục / gateway         {gateway}      tài liệu API: {gateway}/docs
   Hệ thống giả lập       {sandbox}      (những gì Cổng DVCQG nhận được)
   Khoá mẫu / demo key    {key_file}
+  Bàn điều khiển / desks {desks}      {trial_desk.NAME}, mật khẩu lần đầu / first password: {password_file}
 
 [bold]Thử ba lệnh này / try these three[/bold]
 

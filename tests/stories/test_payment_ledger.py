@@ -329,7 +329,7 @@ def judge_open(books: Books, left: Counter[str]) -> None:
     for row in books.payments:
         if row["state"] in _OPEN:
             their = books.theirs.get((row["provider"], row["reference"]))
-            # KeyPay's word for a failure is not public: such an attempt stays open until a person is asked about it.
+            # KeyPay's word for a failure is not public: such an attempt stays open until a person is asked.
             is_unread = row["provider"] == "keypay" and row["last_code"] == "Server.Hub.UnmappedCode"
             assert their is None or their["state"] == "waiting" or is_unread, (row["provider"], dict(row), their)
             assert row["query_at"] is not None, row["provider"]
