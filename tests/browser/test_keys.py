@@ -157,14 +157,19 @@ def test_a_key_is_ordered_shown_once_suspended_undone_and_revoked(page: Any) -> 
         page.get_by_role("button", name="Tải phiếu giao").click()
     assert secret in Path(started.value.path()).read_text(encoding="utf-8")
     page.get_by_role("link", name="Đã giao").click()
-    page.wait_for_url("**/keys/*")
+    _is(page, "đang dùng")
     assert secret not in page.content()
     _confirm(page, "Tạm ngưng", "nghi bị lộ")
+    _is(page, "tạm ngưng")
     page.get_by_role("button", name="Hoàn tác").click()
-    page.wait_for_selector("h1")
-    assert "đang dùng" in page.inner_text(".title")
+    _is(page, "đang dùng")
     _confirm(page, "Thu hồi", "thôi dùng")
-    assert "đã thu hồi" in page.inner_text(".title")
+    _is(page, "đã thu hồi")
+
+
+def _is(page: Any, state: str) -> None:
+    """Wait for the page of a key that says this of its state; what stood there before may take a moment to go."""
+    page.locator(".title", has_text=state).wait_for()
 
 
 def _confirm(page: Any, label: str, reason: str) -> None:
