@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+# By module: while it stands, its driver keeps an event loop running here, and no asynchronous test could run.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Start the browser that is installed; none is ever fetched."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
