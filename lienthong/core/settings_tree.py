@@ -95,3 +95,12 @@ def _split_lists(tree: dict[str, Any]) -> None:
         value = tree.get(section, {}).get(name)
         if isinstance(value, str):
             tree[section][name] = [part.strip() for part in value.split(",") if part.strip()]
+
+
+def flat(prefix: str, tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """List a tree of settings by the names that the environment has for them, for people to read."""
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        path = f"{prefix}_{name.upper()}" if prefix == "LIENTHONG" else f"{prefix}__{name.upper()}"
+        found += flat(path, value) if isinstance(value, dict) else [(path, value)]
+    return found

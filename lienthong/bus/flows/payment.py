@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import keys
 from lienthong.bus import events
 from lienthong.bus.flows import (
+    callback_sealing,
     dossier_rows,
     payment_obligation,
     payment_records,
@@ -312,7 +312,7 @@ async def _take(
     outcome, payment, number, now = read.outcome, None, clock.new_id(), hub.now()
     if read.news is not None:
         outcome, payment = await payment_settlement.settle_in(hub, tx, contract, read.news, how="callback")
-    body, digest = _sealed(hub, request)
+    body, digest = callback_sealing.sealed(hub, request)
     await tx.execute(
         _m.insert().values(
             id=number,
@@ -331,11 +331,3 @@ async def _take(
         facts = {"reason": read.reason, "message": number}
         await events.put(tx, f"callbacks.{outcome}", contract, facts, now=now)
     return outcome
-
-
-def _sealed(hub: Hub, request: money.CallbackRequest) -> tuple[bytes, str]:
-    """Seal a message as it came; the digest tells two of them apart without opening any."""
-    content_type = payment_records.plain(request.headers.get("content-type", ""), 200)
-    head = orjson.dumps([payment_records.plain(request.method, 20), content_type])
-    raw = b"\n".join((head, request.query.encode("utf-8", "backslashreplace"), request.body))
-    return hub.vault.seal(raw, purpose="callback"), hub.vault.digest(raw, purpose="callback")

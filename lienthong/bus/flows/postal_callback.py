@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.bus import events
-from lienthong.bus.flows import payment_records, postal_events
+from lienthong.bus.flows import callback_sealing, payment_records, postal_events
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import clock, crypto, errors, money, tables
@@ -61,7 +60,7 @@ async def _take(
     parcel, number, now = None, clock.new_id(), hub.now()
     if event is not None:
         outcome, parcel = await postal_events.take(hub, tx, contract, event, how="callback")
-    body, digest = _sealed(hub, request)
+    body, digest = callback_sealing.sealed(hub, request)
     await tx.execute(
         _m.insert().values(
             id=number,
@@ -78,11 +77,3 @@ async def _take(
     if outcome in ("forged", "unreadable", "unknown_reference"):
         await events.put(tx, f"callbacks.{outcome}", contract, {"reason": reason, "message": number}, now=now)
     return outcome
-
-
-def _sealed(hub: Hub, request: money.CallbackRequest) -> tuple[bytes, str]:
-    """Seal a message as it came, but for its address, which is a secret."""
-    content_type = payment_records.plain(request.headers.get("content-type", ""), 200)
-    head = orjson.dumps([payment_records.plain(request.method, 20), content_type])
-    raw = b"\n".join((head, request.query.encode("utf-8", "backslashreplace"), request.body))
-    return hub.vault.seal(raw, purpose="callback"), hub.vault.digest(raw, purpose="callback")

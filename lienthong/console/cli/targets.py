@@ -6,10 +6,11 @@ from typing import Any
 
 import typer
 
-from lienthong.bus import events, outbox, targets
+from lienthong.bus import outbox, targets
+from lienthong.bus.flows import target_switch
 from lienthong.bus.hub import Hub
 from lienthong.console.cli import context, output
-from lienthong.core import errors, journal
+from lienthong.core import errors
 
 app = typer.Typer(no_args_is_help=True, help="Nơi nhận thông điệp / systems that messages go to.")
 
@@ -73,28 +74,8 @@ def _set(name: str, state: str, reason: str) -> None:
                 detail_vi=f"{name} không phải là nơi nhận; các nơi nhận: "
                 f"{', '.join(hub.settings.dossiers.targets)}",
             )
-        now, before = hub.now(), await targets.get(hub.storage, name)
-        after = targets.Target(
-            name,
-            state,
-            reason if state == targets.PAUSED else "",
-            last_success_at=before.last_success_at,
-        )
-        async with hub.storage.transaction() as tx:
-            await targets.put(tx, hub.storage, after, now=now)
-            if state == targets.ACTIVE:
-                await outbox.hasten(tx, name, now=now)
-            await events.put(tx, f"targets.{state}", name, {"state": state, "reason": reason}, now=now)
-            await journal.write_act(
-                tx,
-                f"targets.{state}",
-                name,
-                actor=context.actor(),
-                now=now,
-                reason=reason,
-                before={"state": before.state},
-                after={"state": state},
-            )
+        before = await targets.get(hub.storage, name)
+        await target_switch.switch(hub, before, state, by=context.actor(), reason=reason)
 
     context.run(work)
     output.console.print(f"{name}: {state}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lienthong.bus import hub as hubs
 from lienthong.console.cli import context, output
-from lienthong.core import migrations, records, settings
+from lienthong.core import migrations, records, settings, settings_tree
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,20 +54,12 @@ def show_settings(json: context.Json = False) -> None:
     if json:
         output.as_json(found)
         return
-    rows = [{"name": name, "value": value} for name, value in sorted(_flat("LIENTHONG", found))]
+    rows = [{"name": name, "value": value} for name, value in sorted(settings_tree.flat("LIENTHONG", found))]
     output.table("Cấu hình / settings", {"name": "Tên", "value": "Giá trị"}, rows)
     from lienthong.monitoring import health
 
     for risk in health.risks(chosen):
         output.problems.print(f"RỦI RO / risk: {risk.vi} / {risk.en}", markup=False)
-
-
-def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        path = f"{prefix}_{name.upper()}" if prefix == "LIENTHONG" else f"{prefix}__{name.upper()}"
-        found += _flat(path, value) if isinstance(value, dict) else [(path, value)]
-    return found
 
 
 def check(json: context.Json = False) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
-from lienthong.bus import events, outbox, targets
+from lienthong.bus import outbox, targets
+from lienthong.bus.flows import target_switch
 from lienthong.bus.hub import Hub
 from lienthong.console.web.operator_outbox import Chosen
 from lienthong.console.web.visit import Visit
@@ -68,13 +68,15 @@ def end_of_pause(visit: Visit) -> datetime | None:
 async def pause(visit: Visit, name: str) -> None:
     """Stop sending to a target, for a reason, until a moment or until somebody resumes it."""
     why, until = reason(visit), end_of_pause(visit)
-    await _set(visit.hub, await _known(visit.hub, name), targets.PAUSED, why, until, by=visit.who.name)
+    known = await _known(visit.hub, name)
+    await target_switch.switch(visit.hub, known, targets.PAUSED, by=visit.who.name, reason=why, until=until)
 
 
 async def resume(visit: Visit, name: str) -> None:
     """Go on sending to a target; what waits for it is due at once."""
     why = reason(visit)
-    await _set(visit.hub, await _known(visit.hub, name), targets.ACTIVE, why, None, by=visit.who.name)
+    known = await _known(visit.hub, name)
+    await target_switch.switch(visit.hub, known, targets.ACTIVE, by=visit.who.name, reason=why)
     visit.hub.announce(name)
 
 
@@ -83,24 +85,3 @@ async def _known(hub: Hub, name: str) -> targets.Target:
     if name not in known and name not in hub.settings.dossiers.targets:
         raise errors.NotFound("no such target", detail_vi="Không có nơi nhận này.")
     return known.get(name) or targets.Target(name)
-
-
-async def _set(hub: Hub, before: targets.Target, state: str, why: str, until: datetime | None, *, by: str) -> None:
-    now, told = hub.now(), why if state == targets.PAUSED else ""
-    after = replace(before, state=state, reason=told, failures_in_row=0, probe_at=until)
-    async with hub.storage.transaction() as tx:
-        await targets.put(tx, hub.storage, after, now=now)
-        if state == targets.ACTIVE:
-            await outbox.hasten(tx, before.name, now=now)
-        facts = {"state": state, "reason": why}
-        await events.put(tx, f"targets.{state}", before.name, facts, now=now)
-        await journal.write_act(
-            tx,
-            f"targets.{state}",
-            before.name,
-            actor=by,
-            now=now,
-            reason=why,
-            before={"state": before.state},
-            after={"state": state, "until": until.isoformat() if until else ""},
-        )

@@ -10,7 +10,7 @@ from lienthong.bus.flows import folding
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
-from lienthong.core import settings
+from lienthong.core import settings, settings_tree
 from lienthong.monitoring import health
 
 routes = Routes()
@@ -19,8 +19,8 @@ routes = Routes()
 @routes.page("settings")
 async def show(visit: Visit) -> Response:
     """List every setting; `q` narrows by a part of the name."""
-    found = dict(_flat("LIENTHONG", settings.masked(visit.hub.settings)))
-    plain = dict(_flat("LIENTHONG", settings.masked(settings.Settings())))
+    found = dict(settings_tree.flat("LIENTHONG", settings.masked(visit.hub.settings)))
+    plain = dict(settings_tree.flat("LIENTHONG", settings.masked(settings.Settings())))
     wanted = folding.fold(visit.query.get("q", ""))
     rows: list[dict[str, Any]] = [
         {"name": name, "value": value, "set": "set" if plain.get(name, "") != value else "default"}
@@ -36,11 +36,3 @@ async def show(visit: Visit) -> Response:
     )
     listing = Listing("settings", columns, rows, visit.path, visit.query, total=len(rows)).sorted()
     return visit.listed(listing, "settings.html", risks=health.risks(visit.hub.settings))
-
-
-def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        path = f"{prefix}_{name.upper()}" if prefix == "LIENTHONG" else f"{prefix}__{name.upper()}"
-        found += _flat(path, value) if isinstance(value, dict) else [(path, value)]
-    return found
