@@ -81,30 +81,36 @@ class Watcher:
             rebuilt = await storage.first(conn, sa.select(_p.c.at).where(_p.c.node == _REBUILT))
         self._number = newest if place is None else place["number"]
         self._rebuilt_at = None if rebuilt is None else rebuilt["at"]
-        await self._load(now if place is None else place["at"])
+        await self._load(now if place is None else place["at"], told=self._number)
         self._saved_at = self._taught_at = now
 
     def _anew(self) -> detection.Detection:
         return detection.Detection(lambda finding, _opens: self._found.append(finding))
 
-    async def _load(self, seen_at: datetime) -> None:
+    async def _load(self, seen_at: datetime, *, told: int) -> None:
+        """Read what is normal, and the newest records again; what is found in those up to `told` was told before."""
         await baseline_store.load(self._store, self.detection)
         people = sa.and_(_t.c.at >= seen_at - OFFICIALS_BACK, _t.c.at < seen_at - WINDOWS_BACK, _ABOUT_CASES)
         async for row in self._rows(people):
             self.detection.learn_people(calls.from_row(row))
-        async for row in self._rows(sa.and_(_t.c.at >= seen_at - WINDOWS_BACK, _t.c.number <= self._number)):
+        lately = _t.c.at >= seen_at - WINDOWS_BACK
+        async for row in self._rows(sa.and_(lately, _t.c.number <= told)):
             self.detection.feed(calls.from_row(row))
         self._found.clear()
+        async for row in self._rows(sa.and_(lately, _t.c.number > told, _t.c.number <= self._number)):
+            self.detection.feed(calls.from_row(row))
 
     async def _take_up_rebuilt(self, now: datetime) -> None:
         """Take up what `detect rebuild` learned meanwhile, in place of what was learned here."""
         async with self._store.reading() as conn:
-            row = await storage.first(conn, sa.select(_p.c.at).where(_p.c.node == _REBUILT))
+            row = await storage.first(conn, sa.select(_p).where(_p.c.node == _REBUILT))
         if row is None or row["at"] == self._rebuilt_at:
             return
         await self._tell(now)
         self.detection, self._rebuilt_at = self._anew(), row["at"]
-        await self._load(now)
+        # What came since was held against what was thought normal until now: it is judged again.
+        await self._load(now, told=row["number"])
+        await self._tell(now)
         _log.warning("detection took up what was learned anew from the record")
 
     async def step(self, now: datetime) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import builders
 import record
 
 from lienthong.core import access_record
-from lienthong.monitoring import baseline_store, retention, watcher
+from lienthong.monitoring import alerts, baseline_store, retention, watcher
 
 
 async def test_learning_anew_reads_the_day_files_too(tmp_path: Path, database_url: str):
@@ -72,3 +72,28 @@ async def test_dossiers_opened_long_before_a_restart_are_known(sqlite_hub):
     running = watcher.Watcher(sqlite_hub.storage)
     await running.start(record.NOW)
     assert running.detection.people.has_heard("H38.12-261120-000001")
+
+
+def call(at: datetime, number: int, node: str) -> access_record.Record:
+    facts = {"status": 200, "key_id": "key-1", "node": node, "number": number}
+    return access_record.Record(at, f"{node}-{number}", "procedures.list", "/v1/procedures", "ok", 3.0, **facts)
+
+
+async def test_a_flood_that_came_between_learning_anew_and_its_taking_up_is_found(sqlite_hub):
+    store, now = sqlite_hub.storage, record.NOW
+    running = watcher.Watcher(store)
+    await running.start(now)
+    # Ahead of what comes late into the record: a month that the watcher could not learn from as it came.
+    await record.put(sqlite_hub, [call(now, 1, "present")])
+    await running.step(now)
+    hours = [now - timedelta(hours=hour) for hour in range(24 * 25, 1, -1)]
+    usual = [at + timedelta(minutes=6 * n) for at in hours for n in range(10)]
+    await record.put(sqlite_hub, [call(at, number, "past") for number, at in enumerate(usual, 1)])
+    while await running.step(now):
+        pass
+    await watcher.rebuild(store, since=now - timedelta(days=30), now=now)
+    await record.put(sqlite_hub, [call(now + timedelta(seconds=n / 50), n, "flood") for n in range(1, 251)])
+    for _ in range(6):
+        await running.step(now + timedelta(seconds=10))
+    [alert] = [alert for alert in await alerts.listed(store) if alert["rule"] == "volume_up"]
+    assert alert["key_id"] == "key-1"
