@@ -88,7 +88,7 @@ class Watcher:
         return detection.Detection(lambda finding, _opens: self._found.append(finding))
 
     async def _load(self, seen_at: datetime, *, told: int) -> None:
-        """Read what is normal, and the newest records again; what is found in those up to `told` was told before."""
+        """Read what is normal, and the newest records again; of those up to `told` all was told before."""
         await baseline_store.load(self._store, self.detection)
         people = sa.and_(_t.c.at >= seen_at - OFFICIALS_BACK, _t.c.at < seen_at - WINDOWS_BACK, _ABOUT_CASES)
         async for row in self._rows(people):
