@@ -23,9 +23,14 @@ async def run(hub: Hub, stop: asyncio.Event) -> None:
             wakes[target].set()
 
     hub.on_message.append(wake)
-    loops = [asyncio.create_task(_deliver(hub, name, stop, event), name=name) for name, event in wakes.items()]
-    loops.append(asyncio.create_task(_keep_timetable(hub, stop), name="timetable"))
-    await asyncio.gather(*loops)
+    try:
+        # A defect in one ends them all, so that none is left behind when whoever called begins again.
+        async with asyncio.TaskGroup() as loops:
+            for name, event in wakes.items():
+                loops.create_task(_deliver(hub, name, stop, event), name=name)
+            loops.create_task(_keep_timetable(hub, stop), name="timetable")
+    finally:
+        hub.on_message.remove(wake)
 
 
 async def _deliver(hub: Hub, target: str, stop: asyncio.Event, wake: asyncio.Event) -> None:

@@ -209,6 +209,6 @@ def _call(
         ) from exc
     except urllib.error.URLError as exc:
         raise errors.RemoteUnavailable(
-            f"{base} does not answer; is `make run` running?",
-            detail_vi=f"{base} không trả lời; `make run` có đang chạy không?",
+            f"{base} does not answer ({exc.reason}); is `make run` running?",
+            detail_vi=f"{base} không trả lời ({exc.reason}); `make run` có đang chạy không?",
         ) from exc

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
 from lienthong.bus.gateway import book, figures, tls
+from lienthong.console import beside
 from lienthong.console.web import app as desks
 from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
 from lienthong.monitoring import housekeeping, notify, seals, stamps, watcher
@@ -112,12 +114,14 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
         before = gc.get_threshold()
         gc.set_threshold(*_COLLECTING)
         try:
-            async with AsyncExitStack() as beside:
-                await beside.enter_async_context(_record_kept(hub))
-                await beside.enter_async_context(_beside(hub, stop, gateway_only))
+            async with AsyncExitStack() as around:
+                closing, fallen = asyncio.Event(), Counter[str]()
+                kept, delivery = _record_kept(hub, closing), _delivery(hub, stop, gateway_only)
+                await around.enter_async_context(beside.lasting(kept, closing, fallen=fallen))
+                await around.enter_async_context(beside.lasting(delivery, stop, fallen=fallen))
                 if not gateway_only:
-                    await beside.enter_async_context(_desks(hub))
-                await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub)), stop, ready)
+                    await around.enter_async_context(_desks(hub))
+                await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub, fallen)), stop, ready)
         finally:
             gc.set_threshold(*before)
             gc.unfreeze()  # at the end everything is given back, as libraries in C expect
@@ -140,53 +144,36 @@ async def _prepare(hub: hubs.Hub) -> None:
             _log.warning("no changes of status can be taken: a target is not enabled", extra={"target": target})
 
 
-@asynccontextmanager
-async def _record_kept(hub: hubs.Hub) -> AsyncIterator[None]:
-    """Bring the access record from the spool to the hot store, seal it, and keep it tidy while the door is open.
+def _record_kept(hub: hubs.Hub, closing: asyncio.Event) -> dict[str, beside.Work]:
+    """Bring the access record from the spool to the hot store, seal it, watch it, and keep it tidy.
 
     Lock files in HOME let one process of several do each; the timetable lets one begin the night's work.
     """
-    chosen, closing = hub.settings, asyncio.Event()
-    tasks = [
-        asyncio.create_task(ingest.Ingest(chosen.home / book.FOLDER, hub.storage).run(closing), name="ingest"),
-        asyncio.create_task(
-            seals.run(
-                chosen.home,
-                hub.storage,
-                closing,
-                chosen=chosen.seals,
-                agency=chosen.agency.code,
-                now=hub.now,
-            ),
-            name="seals",
-        ),
-        asyncio.create_task(housekeeping.run(hub, closing), name="housekeeping"),
-        asyncio.create_task(watcher.run(hub, closing), name="watcher"),
-        asyncio.create_task(notify.run(hub, closing), name="notices"),
-    ]
-    try:
-        yield
-    finally:
-        closing.set()
-        await asyncio.gather(*tasks)
+    chosen = hub.settings
+    spool = chosen.home / book.FOLDER
+
+    async def seal() -> None:
+        agency = chosen.agency.code
+        await seals.run(chosen.home, hub.storage, closing, chosen=chosen.seals, agency=agency, now=hub.now)
+
+    return {
+        "ingest": lambda: ingest.Ingest(spool, hub.storage).run(closing),
+        "seals": seal,
+        "housekeeping": lambda: housekeeping.run(hub, closing),
+        "watcher": lambda: watcher.run(hub, closing),
+        "notices": lambda: notify.run(hub, closing),
+    }
 
 
-@asynccontextmanager
-async def _beside(hub: hubs.Hub, stop: asyncio.Event, gateway_only: bool) -> AsyncIterator[None]:
-    """Run the dispatcher beside the gateway, or tell the workers of the full size when a message waits."""
-    if hub.settings.is_full or gateway_only:
-        if hub.settings.is_full:
-            from lienthong.bus import worker
+def _delivery(hub: hubs.Hub, stop: asyncio.Event, gateway_only: bool) -> dict[str, beside.Work]:
+    """Deliver from this process, or tell the workers of the full size when a message waits."""
+    if hub.settings.is_full:
+        from lienthong.bus import worker
 
-            hub.on_message.append(worker.Waker(hub.settings))
-        yield
-        return
-    task = asyncio.create_task(dispatcher.run(hub, stop), name="dispatcher")
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+        hub.on_message.append(worker.Waker(hub.settings))
+    elif not gateway_only:
+        return {"dispatcher": lambda: dispatcher.run(hub, stop)}
+    return {}
 
 
 async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | None) -> None:
@@ -245,9 +232,9 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from exc
 
 
-async def _gauges(hub: hubs.Hub) -> list[figures.Gauge]:
-    """Count the outbox for /metrics."""
-    return [
+async def _gauges(hub: hubs.Hub, fallen: Counter[str]) -> list[figures.Gauge]:
+    """Count the outbox, and what had to be begun again, for /metrics."""
+    waiting = [
         figures.Gauge(
             "outbox_messages",
             "Messages of the outbox, by target and state",
@@ -255,4 +242,8 @@ async def _gauges(hub: hubs.Hub) -> list[figures.Gauge]:
             {"target": row["target"], "state": row["state"]},
         )
         for row in await outbox.counts(hub.storage)
+    ]
+    meaning = "How often a work of this process met a defect and was begun again"
+    return waiting + [
+        figures.Gauge("begun_again", meaning, float(times), {"part": part}) for part, times in fallen.items()
     ]

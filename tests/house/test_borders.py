@@ -23,6 +23,7 @@ CATCH_ALL = {
     "lienthong/bus/gateway/front.py": "the entry of a call: nobody gets a traceback, the journal gets its row",
     "lienthong/bus/jobs.py": "the run of a task: the timetable goes on",
     "lienthong/bus/delivery.py": "the run of a task: a defect with one message must not stop the others",
+    "lienthong/console/beside.py": "the run of a task: record, seals and dispatcher last as the door does",
     "lienthong/bus/worker.py": "the loop of the watcher: a broker that is away costs one tick",
 }
 PRINTERS = ("lienthong/console/", "lienthong/sandbox/__main__.py")
