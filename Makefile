@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CATALOGUE ?=
+# A file's tests stay together, so that what they share is started once; tests/conftest.py gives the order.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -22,10 +24,10 @@ demo: .venv/.runtime ## Khi `make run` đang chạy: đi qua từng việc / wit
 
 ##@ Hằng ngày / every day
 test: .venv/.dev ## Mọi kiểm thử / all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest $(SPREAD)
 
 test-quick: .venv/.dev ## Kiểm thử nhanh, không có truyện dài / without the long stories
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest $(SPREAD) -m "not long"
 
 proofs: .venv/.dev ## Các phép thử dài ở mức đầy đủ (hàng giờ) / the long proofs in full measure (hours)
 	@LEDGER=100000 TAMPERINGS=1000 STORM=2000 PAYMENTS=5000 $(BIN)/python -m pytest -m long -rP

@@ -27,6 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(clear_text, "clear_text")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold long tests, then the stories: at the end no worker waits for another."""
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: (item.path not in long, "stories" not in item.path.parts))
+
+
 @pytest_asyncio.fixture
 async def sqlite_hub(tmp_path: Path) -> AsyncIterator[hub.Hub]:
     """A hub on an SQLite database of its own."""

@@ -14,9 +14,6 @@ import builders
 import pytest
 import town as towns
 
-# One worker tells them all, so that each size is started once.
-pytestmark = pytest.mark.xdist_group("both sizes")
-
 
 class Software:
     """A department's program, calling with its key."""

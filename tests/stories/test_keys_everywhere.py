@@ -23,8 +23,6 @@ from lienthong.bus import hub, operations
 from lienthong.console import services, trial
 from lienthong.core import settings
 
-# One worker tells them all, so that the gateways are started once on each database.
-pytestmark = pytest.mark.xdist_group("keys everywhere")
 # A second, as promised; the processes remember a key for half of it.
 WITHIN_S = 1.0
 

@@ -7,13 +7,11 @@ from datetime import timedelta
 
 import builders
 import httpx
-import pytest
 import test_keys_everywhere as everywhere
 
 from lienthong.monitoring import alerts, responding
 from lienthong.monitoring.detectors import findings, probing
 
-pytestmark = pytest.mark.xdist_group("keys everywhere")
 place, town = everywhere.place, everywhere.town
 
 

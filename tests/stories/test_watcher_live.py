@@ -17,9 +17,8 @@ import town as towns
 
 from lienthong.core import access_record, clock
 
-# One worker tells them all, so that each size is started once.
-pytestmark = pytest.mark.xdist_group("both sizes watched")
-WITHIN_S = 60.0
+WITHIN_S = 60.0  # from the first record that suffices, by the records' own time
+PATIENCE_S = 240.0  # of this test, on a machine that has other things to do
 
 
 @pytest.fixture(scope="module", params=[towns.EMBEDDED, towns.FULL])
@@ -63,7 +62,7 @@ def test_a_flood_opens_an_alert_within_a_minute(town: towns.Town):
     for _ in range(250):
         with urllib.request.urlopen(request, timeout=20) as answer:
             answer.read()
-    towns.wait_until(lambda: alerts(town, "volume_up"), timeout_s=WITHIN_S, every_s=1)
+    towns.wait_until(lambda: alerts(town, "volume_up"), timeout_s=PATIENCE_S, every_s=1)
     [alert] = alerts(town, "volume_up")
     assert alert["key_id"] == issued["id"]
     assert datetime.fromisoformat(alert["found_at"]) - begun < timedelta(seconds=WITHIN_S)
@@ -74,7 +73,7 @@ def test_one_citizen_asked_about_by_many_officials_opens_an_alert_within_a_minut
     asked = {"subject": "0a1b2c3d4e5f60718293a4b5c6d7e8f9", "key_id": "one-stop", "dossier_code": "H38-1"}
     made = [call(now, 900_000 + n, official=f"can-bo-{n}", **asked) for n in range(10)]
     put(town, made)
-    towns.wait_until(lambda: alerts(town, "curious_many"), timeout_s=WITHIN_S, every_s=1)
+    towns.wait_until(lambda: alerts(town, "curious_many"), timeout_s=PATIENCE_S, every_s=1)
     [alert] = alerts(town, "curious_many")
     assert alert["seen"]["officials"] >= 8
     assert "can-bo" not in json.dumps(alert["sentence_vi"])
