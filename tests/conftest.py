@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold long tests, then the stories: at the end no worker waits for another."""
     long = {item.path for item in items if item.get_closest_marker("long")}
-    items.sort(key=lambda item: (item.path not in long, "stories" not in item.path.parts))
+    items.sort(key=lambda item: (item.path not in long, not {"stories", "browser"} & {*item.path.parts}))
 
 
 @pytest_asyncio.fixture
