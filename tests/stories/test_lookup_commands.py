@@ -58,7 +58,7 @@ def test_a_rule_is_set_shown_and_taken_back(home: Path) -> None:
         (("rule", "9.999999", "--fields", "residents.basic", "--reason", "x"), "9.999999"),
         (("rule", "1.000001", "--fields", "residents.everything", "--reason", "x"), "residents.everything"),
         (("except", "CB999999", "--unit", UNIT, "--until", "2030-01-01", "--reason", "x"), "officials list"),
-        (("except", OFFICIAL, "--unit", UNIT, "--until", "mai", "--reason", "x"), "2026-12-31"),
+        (("except", OFFICIAL, "--unit", UNIT, "--until", "mai", "--reason", "x"), "2026-01-15"),
         (("except", OFFICIAL, "--until", "2027-01-01", "--reason", "x"), "một hồ sơ hoặc một đơn vị"),
         (("end-exception", "nothing", "--reason", "x"), "ngoại lệ"),
     ],

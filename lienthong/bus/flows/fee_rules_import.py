@@ -16,7 +16,7 @@ from lienthong.bus.flows import fee_rules, folding, table_files
 from lienthong.bus.hub import Hub
 from lienthong.core import errors, journal, records, storage, tables
 
-_LIMITS = table_files.Limits("bảng quy định mức thu", "The table of fee rules")
+LIMITS = table_files.Limits("bảng quy định mức thu", "The table of fee rules")
 _ACT = "fees.import"
 _MOST_VND = 10**12
 TITLES = {
@@ -135,11 +135,11 @@ async def run(
 
 def read(raw: bytes, *, encoding: str = "utf-8") -> list[table_files.Row]:
     """Read the table. Raises InvalidRequest."""
-    cells = table_files.cells(raw, _LIMITS, encoding=encoding, heading="code")
-    rows = table_files.rows(cells, _LIMITS, named=_named, titles=TITLES, needed=("procedure_code", "amount_vnd"))
+    cells = table_files.cells(raw, LIMITS, encoding=encoding, heading="code")
+    rows = table_files.rows(cells, LIMITS, named=_named, titles=TITLES, needed=("procedure_code", "amount_vnd"))
     if not rows:
         raise table_files.unreadable(
-            _LIMITS, "không có dòng nào dưới tiêu đề", "there is no row below the headings"
+            LIMITS, "không có dòng nào dưới tiêu đề", "there is no row below the headings"
         )
     return rows
 

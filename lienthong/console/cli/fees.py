@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lienthong.bus.flows import fee_rules, fee_rules_import
-from lienthong.console.cli import context, output
-from lienthong.core import clock, errors
+from lienthong.console.cli import context, given, output
 
 app = typer.Typer(no_args_is_help=True, help="Quy định mức thu của tỉnh / fee rules of the province.")
 
@@ -60,9 +58,12 @@ def import_file(
     report = context.run(
         lambda hub: fee_rules_import.run(
             hub,
-            _read(file),
+            given.content(file, most=fee_rules_import.LIMITS.bytes),
             fee_rules_import.Defaults(
-                channel=channel, legal_basis=basis, valid_from=_day(since), valid_until=_day(until)
+                channel=channel,
+                legal_basis=basis,
+                valid_from=given.day_or_none(since),
+                valid_until=given.day_or_none(until),
             ),
             by=context.actor(),
             reason=reason,
@@ -88,7 +89,9 @@ def listed(
     json: context.Json = False,
 ) -> None:
     """Các quy định mức thu / the rules."""
-    rows = context.run(lambda hub: fee_rules.listed(hub, procedure_code=procedure, day=_day(on), with_ended=ended))
+    rows = context.run(
+        lambda hub: fee_rules.listed(hub, procedure_code=procedure, day=given.day_or_none(on), with_ended=ended)
+    )
     _print(rows, json=json, columns=_COLUMNS)
 
 
@@ -139,26 +142,3 @@ def _tell(report: fee_rules_import.Report, *, dry_run: bool) -> None:
         output.console.print("Chỉ kiểm tra, chưa ghi gì / only checked, nothing is written")
     else:
         output.console.print("Đã ghi / written")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:
-        raise errors.InvalidRequest(
-            f"the file {file.name} cannot be opened", detail_vi=f"Không mở được tệp {file.name}."
-        ) from None
-
-
-def _day(text: str) -> date | None:
-    if not text.strip():
-        return None
-    for form in ("%Y-%m-%d", "%d/%m/%Y"):
-        try:
-            return datetime.strptime(text.strip(), form).replace(tzinfo=clock.VIETNAM).date()
-        except ValueError:
-            continue
-    raise errors.InvalidRequest(
-        f"{text} is no day; write for example 2026-08-08",
-        detail_vi=f"{text} không phải là ngày; viết ví dụ 2026-08-08.",
-    )

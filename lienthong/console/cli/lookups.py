@@ -11,8 +11,8 @@ import typer
 from lienthong.api_keys import officials
 from lienthong.bus.flows import lookup_book, lookup_policy
 from lienthong.bus.hub import Hub
-from lienthong.console.cli import context, output, seals
-from lienthong.core import clock, errors, storage, tables
+from lienthong.console.cli import context, given, output, seals
+from lienthong.core import errors, storage, tables
 from lienthong.monitoring import asking, day_files, log_check, lookup_check, verification
 
 app = typer.Typer(no_args_is_help=True, help="Sổ tra cứu công dân / the book of lookups.")
@@ -218,11 +218,4 @@ async def _official(hub: Hub, name: str) -> officials.Official:
 
 def _end_of(day: str) -> datetime:
     """Give the end of a day in Vietnam. Raises InvalidRequest."""
-    try:
-        begins = datetime.strptime(day.strip(), "%Y-%m-%d").replace(tzinfo=clock.VIETNAM)
-    except ValueError:
-        raise errors.InvalidRequest(
-            f"{day} is no day; write for example 2026-12-31",
-            detail_vi=f"{day} không phải là ngày; viết ví dụ 2026-12-31.",
-        ) from None
-    return begins + timedelta(days=1)
+    return given.midnight(day) + timedelta(days=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +18,8 @@ from lienthong.bus.flows import (
 )
 from lienthong.bus.hub import Hub
 from lienthong.console import reconciliation_report
-from lienthong.console.cli import context, output
-from lienthong.core import clock, errors, journal
+from lienthong.console.cli import context, given, output
+from lienthong.core import journal
 from lienthong.mappings import statement_shapes
 
 app = typer.Typer(no_args_is_help=True, help="Đối soát thanh toán / reconciliation of payments.")
@@ -79,16 +79,16 @@ def import_file(
     """Nhập một sao kê; cùng tệp chỉ nhập một lần / take a statement in; the same file counts once."""
 
     async def work(hub: Hub) -> reconciliation.Outcome:
-        given = reconciliation.Statement(
+        statement = reconciliation.Statement(
             provider=provider,
-            raw=_read(file),
+            raw=given.content(file, most=reconciliation_files.LIMITS.bytes),
             file_name=file.name,
             shape=_shape(shape or statement_shapes.OF_PROVIDER.get(provider, "neutral")),
             encoding=encoding,
-            since=_day(since) if since else None,
-            until=_day(until) if until else None,
+            since=given.day_or_none(since),
+            until=given.day_or_none(until),
         )
-        return await reconciliation.take(hub, given, by=context.actor(), reason=reason)
+        return await reconciliation.take(hub, statement, by=context.actor(), reason=reason)
 
     _tell(context.run(work), json=json)
 
@@ -156,25 +156,24 @@ def close(number: Number, reason: context.Reason) -> None:
 def report(
     since: Annotated[str, typer.Option("--from", help="Từ ngày, ví dụ 2026-01-01 / first day.")],
     until: Annotated[str, typer.Option("--to", help="Đến hết ngày / last day.")],
-    out: Annotated[Path | None, typer.Option(help="Tệp .xlsx hoặc .html / file to write.", dir_okay=False)] = None,
+    out: given.Report = None,
     json: context.Json = False,
 ) -> None:
     """Báo cáo theo cơ quan và trung gian / a report by agency and intermediary."""
-    if out is not None and out.suffix.lower() not in (".xlsx", ".html"):
-        raise typer.BadParameter("tệp phải có đuôi .xlsx hoặc .html / the file must end in .xlsx or .html")
 
     async def work(hub: Hub) -> tuple[reconciliation_sums.Sums, str, datetime]:
-        found = await reconciliation_sums.run(hub, since=_day(since), until=_day(until))
+        found = await reconciliation_sums.run(hub, since=given.day(since), until=given.day(until))
         async with hub.storage.transaction() as tx:
             period = f"{found.since} – {found.until}"
             await journal.write_act(tx, "reconcile.report", period, actor=context.actor(), now=hub.now())
         return found, hub.settings.agency.name, hub.now()
 
     found, agency, made_at = context.run(work)
-    if out is not None and out.suffix.lower() == ".xlsx":
-        out.write_bytes(reconciliation_report.workbook(found, agency=agency, made_at=made_at))
-    elif out is not None:
-        out.write_text(reconciliation_report.page(found, agency=agency, made_at=made_at), encoding="utf-8")
+    given.write_report(
+        out,
+        page=lambda: reconciliation_report.page(found, agency=agency, made_at=made_at),
+        workbook=lambda: reconciliation_report.workbook(found, agency=agency, made_at=made_at),
+    )
     if json:
         output.as_json(found.as_json())
         return
@@ -206,29 +205,3 @@ def _tell(done: reconciliation.Outcome, *, json: bool) -> None:
 
 def _shape(name: str) -> statement_shapes.Shape:
     return statement_shapes.read(Path(name)) if name.endswith((".yml", ".yaml")) else statement_shapes.named(name)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > reconciliation_files.LIMITS.bytes:
-            most = reconciliation_files.LIMITS.bytes
-            raise errors.InvalidRequest(
-                f"the file is larger than {most:,} bytes", detail_vi=f"Tệp lớn hơn {most:,} byte."
-            )
-        return file.read_bytes()
-    except OSError:
-        raise errors.InvalidRequest(
-            f"the file {file.name} cannot be opened", detail_vi=f"Không mở được tệp {file.name}."
-        ) from None
-
-
-def _day(text: str) -> date:
-    for form in ("%Y-%m-%d", "%d/%m/%Y"):
-        try:
-            return datetime.strptime(text.strip(), form).replace(tzinfo=clock.VIETNAM).date()
-        except ValueError:
-            continue
-    raise errors.InvalidRequest(
-        f"{text} is no day; write for example 2026-01-15",
-        detail_vi=f"{text} không phải là ngày; viết ví dụ 2026-01-15.",
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +10,8 @@ import typer
 from lienthong.bus.flows import lookup_book
 from lienthong.bus.hub import Hub
 from lienthong.console import review_report
-from lienthong.console.cli import context, output
-from lienthong.core import clock, errors
+from lienthong.console.cli import context, given, output
+from lienthong.core import errors
 from lienthong.monitoring import reviews
 
 app = typer.Typer(no_args_is_help=True, help="Báo cáo / reports.")
@@ -27,15 +26,13 @@ def _reports() -> None:
 def review(
     since: Annotated[str, typer.Option("--from", help="Từ ngày, ví dụ 2026-01-01 / first day.")],
     until: Annotated[str, typer.Option("--to", help="Đến hết ngày / last day.")],
-    out: Annotated[Path | None, typer.Option(help="Tệp .xlsx hoặc .html / file to write.", dir_okay=False)] = None,
+    out: given.Report = None,
     json: context.Json = False,
 ) -> None:
     """Rà soát hằng năm kết nối dữ liệu dân cư (NA 18.2) / the yearly review of lookups, officials and keys."""
-    if out is not None and out.suffix.lower() not in (".xlsx", ".html"):
-        raise typer.BadParameter("tệp phải có đuôi .xlsx hoặc .html / the file must end in .xlsx or .html")
 
     async def work(hub: Hub) -> tuple[reviews.Review, str, datetime]:
-        begins, ends = _day(since), _day(until) + timedelta(days=1)
+        begins, ends = given.midnight(since), given.midnight(until) + timedelta(days=1)
         if ends <= begins:
             raise errors.InvalidRequest("the last day is before the first", detail_vi="Ngày cuối trước ngày đầu.")
         await lookup_book.read_by(hub, "report.review", f"{since} – {until}", actor=context.actor())
@@ -43,23 +40,14 @@ def review(
         return found, hub.settings.agency.name, hub.now()
 
     found, agency, made_at = context.run(work)
-    if out is not None and out.suffix.lower() == ".xlsx":
-        out.write_bytes(review_report.workbook(found, agency=agency, made_at=made_at))
-    elif out is not None:
-        out.write_text(review_report.page(found, agency=agency, made_at=made_at), encoding="utf-8")
+    given.write_report(
+        out,
+        page=lambda: review_report.page(found, agency=agency, made_at=made_at),
+        workbook=lambda: review_report.workbook(found, agency=agency, made_at=made_at),
+    )
     if json:
         output.as_json(found.as_json())
         return
     output.facts("Rà soát", {said: found.totals.get(name, 0) for name, said in review_report.TOTALS.items()})
     if out is not None:
         output.console.print(f"Đã ghi / written: {out}")
-
-
-def _day(text: str) -> datetime:
-    try:
-        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=clock.VIETNAM)
-    except ValueError:
-        raise errors.InvalidRequest(
-            f"{text} is no day; write for example 2026-01-01",
-            detail_vi=f"{text} không phải là ngày; viết ví dụ 2026-01-01.",
-        ) from None
