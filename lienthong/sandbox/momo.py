@@ -35,7 +35,7 @@ _IPN = ("amount", "extraData", "message", "orderId", "orderInfo", "orderType", "
         "requestId", "responseTime", "resultCode", "transId")  # fmt: skip
 _QUERY = ("orderId", "partnerCode", "requestId")
 _REFUND = ("amount", "description", "orderId", "partnerCode", "requestId", "transId")
-_SIGNED = {"create": _CREATE, "query": _QUERY, "refund": _REFUND}
+_SIGNED = {"create": _CREATE, "query": _QUERY, "refund": _REFUND, "refund/query": _QUERY}
 _WHOLE = ("amount", "transId")
 
 
@@ -59,6 +59,7 @@ class Momo:
         self.partner = partner or Partner()
         self._calls: dict[str, Callable[[Request, dict[str, Any]], Reply]] = {
             "create": self._create, "query": self._query, "refund": self._refund,
+            "refund/query": self._refund_query,
         }  # fmt: skip
 
     async def prepare(self) -> None:
@@ -71,8 +72,8 @@ class Momo:
         """Name the call; a page on which something is chosen is `pay`, one that is only looked at `page`."""
         if request.path == "/pay":
             return "pay" if payment_pages.CHOICE in request.query else "page"
-        last = request.path.rpartition("/")[2]
-        return last if request.path.startswith("/v2/gateway/api/") and last in self._calls else "?"
+        service = request.path.removeprefix("/v2/gateway/api/")
+        return service if service in self._calls else "?"
 
     def handle(self, request: Request) -> Reply:
         """Answer one call."""
@@ -129,16 +130,18 @@ class Momo:
         if payment is None:
             return self._refused(42, body)
         code = int(payment.code) if payment.code else 1000
-        refunds = [
-            {"orderId": one.request, "amount": one.amount_vnd, "resultCode": 0, "transId": int(one.number),
-             "createdTime": int(one.at * 1000)}
-            for one in payment.refunds
-        ]  # fmt: skip
         return self._said(
             code, body, request, amount=payment.amount_vnd, extraData=payment.asked["extraData"],
             transId=int(payment.number) if code == 0 else 0, payType="qr" if code == 0 else "",
-            refundTrans=refunds,
+            refundTrans=[_line(one) for one in payment.refunds],
         )  # fmt: skip
+
+    def _refund_query(self, request: Request, body: dict[str, Any]) -> Reply:
+        """List the refund of this number; that it is listed so, and not by its payment, no page says for sure."""
+        wanted = body["orderId"]
+        made = [one for payment in self._book.items() if payment.system == SYSTEM for one in payment.refunds]
+        lines = [_line(one) for one in made if one.request == wanted]
+        return self._said(0, body, request, refundTrans=lines) if lines else self._refused(42, body)
 
     def _refund(self, request: Request, body: dict[str, Any]) -> Reply:
         payment = next(
@@ -241,6 +244,16 @@ class Momo:
             had_effect=had_effect,
             shown=str(code).encode(),
         )
+
+
+def _line(refund: Refund) -> dict[str, Any]:
+    return {
+        "orderId": refund.request,
+        "amount": refund.amount_vnd,
+        "resultCode": 0,
+        "transId": int(refund.number),
+        "createdTime": int(refund.at * 1000),
+    }
 
 
 def _is_taken(status: int, body: bytes) -> bool:

@@ -414,6 +414,50 @@ async def test_a_refund_that_is_not_taken_or_not_answered_has_a_name(stage: Stag
             await stage.connector.refund(refund(provider_reference=number))
 
 
+def line(**changed: Any) -> dict[str, Any]:
+    """What MoMo says of the refund of the stage."""
+    known = {"orderId": "REQ20260115110000001", "amount": 150_000, "resultCode": 0, "transId": 5000000001}
+    return {**known, **changed}
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        ([line()], "done"),
+        ([line(resultCode=1080)], "refused"),
+        ([line(resultCode=7002)], "pending"),
+        ([line(resultCode=99)], "pending"),
+        ([line(), line(orderId="ANOTHER", resultCode=1080)], "done"),
+        ([line(), line(resultCode=1080)], "pending"),
+        ([line(amount=149_000)], "pending"),
+        ([line(orderId="ANOTHER")], "pending"),
+        ([line(resultCode="0")], "pending"),
+        (["0", None], "pending"),
+        ([], "pending"),
+        (None, "pending"),
+    ],
+)
+async def test_only_the_line_of_a_refund_and_its_amount_says_how_it_stands(
+    stage: Stage, lines: Any, state: str
+) -> None:
+    stage.answers = answers(resultCode=0, refundTrans=lines)
+    news = await stage.connector.query_refund(refund(provider_reference="4088878653"))
+    assert news.state == state
+    sent = stage.body()
+    assert (stage.sent[-1].url.path, sent["orderId"]) == ("/v2/gateway/api/refund/query", "REQ20260115110000001")
+    assert len(sent["requestId"]) <= 50
+    text = auth.signed_text(wire.RECIPES["refund_query"], {**sent, "accessKey": "AKDEMO"})
+    assert sent["signature"] == auth.sign(text, SECRET)
+
+
+async def test_a_refund_that_momo_does_not_know_stays_open(stage: Stage) -> None:
+    stage.answers = answers(resultCode=42)
+    assert (await stage.connector.query_refund(refund())).state == "pending"
+    stage.answers = answers(resultCode=13)
+    with pytest.raises(errors.RemoteForbids):
+        await stage.connector.query_refund(refund())
+
+
 async def test_a_check_asks_about_a_payment_that_never_was(stage: Stage) -> None:
     stage.answers = answers(resultCode=42)
     assert all(it.ok for it in await stage.connector.check())

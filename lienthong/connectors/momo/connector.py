@@ -114,20 +114,23 @@ class Connector:
 
     async def query(self, order: money.PaymentOrder) -> money.PaymentNews:
         """Ask how an attempt stands; the answer has no signature, but repeats the number of the question."""
-        fields = {
-            "partner": self._settings.partner_code,
-            "request_number": f"Q{order.reference}{secrets.token_hex(8)}",
-            "order": order.reference,
-            "language": self._settings.language,
-        }
-        body = self._body("query", fields)
-        reply = await self._post("query", body, idempotent=True)
-        answer = wire.answer(reply, sent=body)
+        answer = await self._ask("query", order.reference)
         if wire.means("trouble", answer) == "absent":
             return self._absent(order, answer)
         if wire.means("trouble", answer):
             raise wire.refused(answer)
         return wire.news(answer)
+
+    async def _ask(self, service: str, number: str) -> dict[str, Any]:
+        """Ask about an order of ours; each question has a number of its own, or the answer would be an old one."""
+        fields = {
+            "partner": self._settings.partner_code,
+            "request_number": f"Q{number}"[:34] + secrets.token_hex(8),
+            "order": number,
+            "language": self._settings.language,
+        }
+        body = self._body(service, fields)
+        return wire.answer(await self._post(service, body, idempotent=True), sent=body)
 
     def _absent(self, order: money.PaymentOrder, answer: Mapping[str, Any]) -> money.PaymentNews:
         return money.PaymentNews(
@@ -166,6 +169,10 @@ class Connector:
             provider_code=wire.code(answer),
             provider_message=wire.said(answer),
         )
+
+    async def query_refund(self, order: money.RefundOrder) -> money.RefundNews:
+        """Ask how a refund stands; an answer that does not name it and its amount says nothing of it."""
+        return wire.refund_heard(await self._ask("refund_query", order.request_number), order)
 
     async def receipt(self, order: money.PaymentOrder) -> money.ReceiptFile:
         """Raise NotOffered: MoMo issues no receipt of a fee."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from lienthong.connectors import base, callbacks, http, outcomes
 from lienthong.connectors.momo import auth
@@ -33,9 +33,10 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
         "partner", "pay_kind", "request_number", "answered_at", "code", "number",
     ),
     "query": _recipe("access_key", "order", "partner", "request_number"),
+    "refund_query": _recipe("access_key", "order", "partner", "request_number"),
     "refund": _recipe("access_key", "amount", "reason", "order", "partner", "request_number", "number"),
 }  # fmt: skip
-"""What is signed of each message: in the order of the names, as all four recipes of the page are."""
+"""What is signed of each message: in the order of the names, as all recipes of the page are."""
 
 _NUMBERS = tuple(NAMES[word] for word in ("amount", "answered_at", "code", "number"))
 _READ = frozenset(name for field in MAPPING.spec.messages["callback"].fields for name in field.wire)
@@ -130,6 +131,35 @@ def answer(reply: http.Reply, *, sent: Mapping[str, Any]) -> dict[str, Any]:
         if body.get(name, sent[name] if code(body) != "0" else None) != sent[name]:
             raise outcomes.garbled("the answer is to another question", system=SYSTEM)
     return body
+
+
+def refund_heard(body: Mapping[str, Any], order: money.RefundOrder) -> money.RefundNews:
+    """Read an answer about a refund: only the line of its number and its amount says anything of it.
+
+    Anything else leaves it open. Raises what `refused` names.
+    """
+    trouble = means("trouble", body)
+    if trouble and trouble != "absent":
+        raise refused(body)
+    lines = body.get(NAMES["refunds"])
+    ours = [
+        line
+        for line in (lines if isinstance(lines, list) else [])
+        if isinstance(line, dict)
+        and line.get(NAMES["order"]) == order.request_number
+        and line.get(NAMES["amount"]) == order.amount_vnd
+        and type(line.get(NAMES["code"])) is int
+    ]
+    if len(ours) != 1:
+        return money.RefundNews(state="pending", provider_code=code(body), provider_message=said(body))
+    [line] = ours
+    state = means("refund_state", line)
+    return money.RefundNews(
+        state=cast(Literal["done", "refused", "pending"], state if state in ("done", "refused") else "pending"),
+        provider_reference=str(line.get(NAMES["number"]) or ""),
+        provider_code=code(line),
+        provider_message=said(body),
+    )
 
 
 def code(body: Mapping[str, Any]) -> str:
