@@ -44,7 +44,7 @@ format: .venv/.dev ## Sửa định dạng / put the format right
 	@$(BIN)/ruff check --fix .
 
 bench: .venv/.dev ## Đo nhanh / quick benchmarks
-	@for each in sync outbox limits journal gate soap callbacks detection; do $(BIN)/python bench/$$each.py --quick || exit 1; done
+	@for each in sync outbox limits journal gate soap callbacks detection desks; do $(BIN)/python bench/$$each.py --quick || exit 1; done
 
 ##@ Phát triển / growing
 new-migration: .venv/.dev ## MESSAGE="…": bước di trú mới từ core/tables.py / a new migration step

@@ -135,7 +135,7 @@ def serve(home: Path, port: int, *, is_gated: bool) -> None:
     """Be the hub, as `lienthong serve` runs it, with the operations of this benchmark among the others."""
     from lienthong.bus.gateway import app, front
     from lienthong.console import server
-    from lienthong.core import settings
+    from lienthong.core import settings, settings_console
 
     def with_ours(hub: Any, **more: Any) -> Any:
         door = app.create_app(hub, table=_table(), **more)
@@ -143,7 +143,7 @@ def serve(home: Path, port: int, *, is_gated: bool) -> None:
 
     server.gateway = type("Gateway", (), {"create_app": staticmethod(with_ours)})  # type: ignore[assignment, attr-defined]
     logs, place = settings.Logs(level="error"), settings.Gateway(port=port)
-    desks = settings.Console(port=0)
+    desks = settings_console.Console(port=0)
     server.run(settings.Settings(home=home, gateway=place, console=desks, logs=logs))
 
 

@@ -43,6 +43,7 @@ class Visitor:
     client: httpx.AsyncClient
     page: str = ""
     last: httpx.Response | None = field(default=None, repr=False)
+    origin: str = URL
 
     async def open(self, path: str, **headers: str) -> httpx.Response:
         answer = await self.client.get(path, headers=headers)
@@ -55,7 +56,7 @@ class Visitor:
         """Post a form as the open page would, with its token; the answer is not followed."""
         found = re.search(r'name="_form" value="([0-9a-f]+)"', self.page)
         given = token if token is not None else (found[1] if found else "")
-        self.last = await self.client.post(path, data={"_form": given, **fields}, headers={"origin": URL})
+        self.last = await self.client.post(path, data={"_form": given, **fields}, headers={"origin": self.origin})
         return self.last
 
     async def sign_in(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:

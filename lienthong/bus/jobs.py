@@ -10,6 +10,7 @@ from lienthong.bus import delivery, timetable
 from lienthong.bus.flows import (
     dossier_push,
     key_review,
+    maintenance,
     payment_watch,
     postal_watch,
     procedure_sync,
@@ -49,12 +50,17 @@ async def _reconcile_payments(hub: Hub) -> str:
     return " ".join(f"{name}={value}" for name, value in report.items())
 
 
+async def _begin_maintenance(hub: Hub) -> str:
+    return f"begun={await maintenance.begin_due(hub)}"
+
+
 JOBS: Mapping[str, Work] = {
     "procedure_sync": _sync_procedures,
     "keys_review": _review_keys,
     "payments_watch": _watch_payments,
     "reconcile_payments": _reconcile_payments,
     "parcels_watch": _watch_parcels,
+    "maintenance": _begin_maintenance,
 }
 
 

@@ -24,6 +24,7 @@ from lienthong.bus.gateway import book, figures, tls
 from lienthong.console import beside
 from lienthong.console.web import app as desks
 from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
+from lienthong.mappings import history
 from lienthong.monitoring import housekeeping, notify, seals, stamps, watcher
 
 _log = logging.getLogger("lienthong.server")
@@ -134,6 +135,8 @@ async def _prepare(hub: hubs.Hub) -> None:
     else:
         await migrations.must_be_current(hub.storage)
         await partitions.make_ahead(hub.storage, now=hub.now())
+    if changed := await history.keep(hub.storage, now=hub.now()):
+        _log.info("mapping files are not as at the last start", extra={"files": ", ".join(changed)})
     known = frozenset({*jobs.JOBS, housekeeping.JOB})
     timetable.check(hub.settings.timetable, known=known, now=hub.now())
     stamps.authority(hub.settings.seals)  # whose certificates must be readable

@@ -18,7 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from lienthong.core import errors, settings_alerts, settings_payments, settings_post, settings_tree
+from lienthong.core import (
+    errors,
+    settings_alerts,
+    settings_console,
+    settings_payments,
+    settings_post,
+    settings_tree,
+)
 
 _SECRET_WORDS = ("password", "secret", "token", "passphrase")
 
@@ -30,6 +37,7 @@ _TIMETABLE = {
     "payments_watch": "*/5 * * * *",
     "parcels_watch": "*/10 * * * *",
     "reconcile_payments": "30 5 * * *",
+    "maintenance": "* * * * *",
 }
 
 
@@ -75,28 +83,6 @@ class Gateway(Section):
         if self.client_ca_file is not None and self.certificate_file is None:
             raise ValueError("client_ca_file needs certificate_file and private_key_file")
         return self
-
-
-class Console(Section):
-    """The desks."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8081, ge=0, le=65535)
-    public_url: str = Field(
-        "",
-        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
-        description="how browsers write the desks' address; https makes cookies secure",
-    )
-    trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
-    idle_minutes: int = Field(15, ge=1, le=480, description="a session ends after so long without use")
-    longest_hours: int = Field(8, ge=1, le=24, description="a session ends after so long in any case")
-    totp_required: bool = Field(False, description="who has no second step can only set it up")
-    identity_provider: str = Field("", description="contract by which accounts may sign in too, e.g. dvcqg_sso")
-    tries_minutes: int = Field(15, ge=1, le=1440, description="failed sign-ins are counted over so long")
-    tries_per_account: int = Field(
-        5, ge=1, le=100, description="failed sign-ins with one name from one address, then it must wait"
-    )
-    tries_per_address: int = Field(30, ge=1, le=1000, description="failed sign-ins from one address")
 
 
 class Sandbox(Section):
@@ -323,7 +309,7 @@ class Settings(Section):
     database: Database = Database()
     redis: Redis = Redis()
     gateway: Gateway = Gateway()
-    console: Console = Console()
+    console: settings_console.Console = settings_console.Console()
     sandbox: Sandbox = Sandbox()
     agency: Agency = Agency()
     keys: Keys = Keys()

@@ -78,6 +78,7 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
 _LISTS = (
     ("alerts", "mail_to"),
     ("console", "trusted_proxies"),
+    ("console", "passkey_roles"),
     ("dossiers", "targets"),
     ("gateway", "trusted_proxies"),
     ("keys", "remind_days"),

@@ -160,6 +160,10 @@ admin_acts = sa.Table(
     sa.Column("before", Json),
     sa.Column("after", Json),
     sa.Column("outcome", sa.String(60), nullable=False, server_default="done"),
+    # The trail of a time, of one thing, and of one kind of act, whatever else was done in years.
+    sa.Index("ix_admin_acts_at", "at"),
+    sa.Index("ix_admin_acts_object", "object", "number"),
+    sa.Index("ix_admin_acts_act", "act", "number"),
     comment="What people did to the hub: who, when, why, before and after",
 )
 
@@ -564,6 +568,7 @@ lookups = sa.Table(
     sa.Index("ix_lookups_dossier_code_at", "dossier_code", "at"),
     sa.Index("ix_lookups_official_id_at", "official_id", "at"),
     _partly("ix_lookups_unanswered", "at", where="answered_at is null"),
+    _partly("ix_lookups_subject_at", "subject", "at", where="subject is not null"),
     comment="Questions to national registers: the intention is written before, the outcome after (HG 10.2)",
 )
 
@@ -1193,4 +1198,58 @@ responses = sa.Table(
     sa.Column("undone_by", sa.String(100)),
     sa.Column("undone_reason", sa.String(500)),
     comment="What holds a key back: throttled, proof demanded, or suspended, until when and by whom",
+)
+
+
+# Passkeys of the desks, planned maintenance, and which mapping files were in force when.
+
+passkeys = sa.Table(
+    "passkeys",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("credential_id", sa.LargeBinary, nullable=False, unique=True),
+    # As its authenticator gave it: COSE in CBOR.
+    sa.Column("public_key", sa.LargeBinary, nullable=False),
+    sa.Column("counter", sa.BigInteger, nullable=False),
+    sa.Column("is_synced", sa.Boolean, nullable=False),
+    sa.Column("name", sa.String(60), nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("last_used_at", UtcTime),
+    comment="Passkeys of the desks' accounts: public keys only",
+)
+
+passkey_challenges = sa.Table(
+    "passkey_challenges",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("ends_at", UtcTime, nullable=False, index=True),
+    comment="Challenges that were answered, until they end by themselves: none is answered twice",
+)
+
+maintenance_windows = sa.Table(
+    "maintenance_windows",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("system", sa.String(40), nullable=False),
+    sa.Column("begins_at", UtcTime, nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False, index=True),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("planned_at", UtcTime, nullable=False),
+    sa.Column("planned_by", sa.String(100), nullable=False),
+    sa.Column("begun_at", UtcTime),
+    sa.Column("cancelled_at", UtcTime),
+    sa.Column("cancelled_by", sa.String(100)),
+    comment="Planned maintenance of outside systems (lịch bảo trì); a target is paused while it lasts",
+)
+
+mapping_versions = sa.Table(
+    "mapping_versions",
+    metadata,
+    sa.Column("number", Serial, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(100), nullable=False, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    comment="Mapping files and code lists as they were at a start, one row for each change; content as zlib",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.core import storage, tables
-from lienthong.monitoring import day_columns, day_files, hot_columns, places
+from lienthong.monitoring import day_columns, day_counts, day_files, hot_columns, places
 
 _t = tables.exchanges
 _SAME = (
@@ -34,6 +35,17 @@ class Sources:
 
     store: storage.Storage
     archive: day_files.Archive
+
+
+_archives: weakref.WeakKeyDictionary[storage.Storage, day_files.Archive] = weakref.WeakKeyDictionary()
+
+
+def of(store: storage.Storage, home: Path) -> Sources:
+    """Say where a hub's record lies. A process opens its archive once: that takes longer than most questions."""
+    archive = _archives.get(store)
+    if archive is None:
+        archive = _archives[store] = day_files.Archive(home / "record")
+    return Sources(store, archive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,8 @@ class Question:
 class View:
     """A question in the words of both places: conditions for the database, text, values and files for DuckDB.
 
-    `chain`: the rows of the database once more, by columns.
+    `counts`: those by the hour that know all that the question looks at. `chain`: the rows of the database once
+    more, by columns.
     """
 
     question: Question
@@ -107,7 +120,7 @@ class View:
     parts: tuple[day_files.Part, ...]
     files: tuple[Path, ...]
     counts_text: str
-    counts: tuple[Path, ...]
+    counts: Mapping[str, day_counts.Hours]
     chain: hot_columns.Chain | None
 
 
@@ -145,7 +158,11 @@ def look_now(sources: Sources, question: Question) -> View:
         parts=tuple(parts),
         files=tuple(archive.file(part) for part in parts),
         counts_text=" and ".join(text.replace("at_us ", "hour ") for text, _ in conditions.values()) or "true",
-        counts=tuple(archive.counts.hours(first, last)),
+        counts={
+            what: archive.counts.hours(what, first, last)
+            for what, known in day_counts.COLUMNS.items()
+            if question.columns() <= known
+        },
         chain=chain,
     )
 

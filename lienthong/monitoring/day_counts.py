@@ -1,14 +1,15 @@
-"""Counts of the closed days: by the hour and by key, beside each day file, and the hours again by the month.
+"""Counts of the closed days: by the hour, by key, and by both, beside each day file; hours again by the month.
 
 They are small, outlive the rows that they count, and can be made again from them while those are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import orjson
@@ -17,28 +18,54 @@ import pyarrow.parquet as pq
 
 from lienthong.monitoring import whole_files
 
-HOURS, BY_KEY, MONTHS = "hours", "keys", "months"
+HOURS, BY_KEY, KEY_HOURS = "hours", "keys", "key-hours"
+# What the counts by the hour know; the months of each lie in a folder of their own.
+COLUMNS = {
+    HOURS: frozenset({"hour", "day", "system", "direction", "operation", "outcome"}),
+    KEY_HOURS: frozenset({"hour", "day", "key_id", "direction", "outcome"}),
+}
+# What they add up beside the number of requests. Of keys nothing: sums would take as much room as many rows.
+SUMS = {HOURS: ("took_ms", "bytes_in", "bytes_out"), KEY_HOURS: ()}
+_MONTHS = {HOURS: "months", KEY_HOURS: "key-months"}
 _ZSTD_LEVEL = 9
+# A question about one key reads only the groups of rows in which the key stands.
+_ROW_GROUP = 8_192
 # Below this many files the hours of a month are as soon read from the days' own counts.
 _WORTH_A_MONTH = 8
 _COVERED = b"lienthong.covered"
-_SUMS = "sum(took_ms) as took_ms, sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out"
-# Operations by the hour, and keys by the day. The hours of a key are not counted: its rows lie together, so they
-# are as soon read as such counts would be.
+# What each is grouped by, and in which order it lies.
+_BY = {
+    HOURS: ("hour, system, direction, operation, outcome", "hour, system, operation, outcome"),
+    KEY_HOURS: ("hour, key_id, direction, outcome", "key_id, hour, outcome"),
+}
+
+
+def _summed(what: str, requests: str) -> str:
+    return ", ".join([f"{requests} as requests", *(f"sum({name}) as {name}" for name in SUMS[what])])
+
+
 _COUNTS = {
-    HOURS: f"""
-        select at_us - at_us % 3600000000 as hour, system, direction, operation, outcome, count(*) as requests,
-            {_SUMS}
-        from read_parquet($file) group by all order by hour, system, operation, outcome""",
-    BY_KEY: f"""
+    **{
+        what: f"""
+        select {by}, {_summed(what, "count(*)")}
+        from (select at_us - at_us % 3600000000 as hour, * from read_parquet($file))
+        group by all order by {order}"""
+        for what, (by, order) in _BY.items()
+    },
+    BY_KEY: """
         select key_id, organisation, count(*) as requests, count(distinct subject) as subjects,
-            count(*) filter (outcome <> 'ok') as failed, {_SUMS}
+            count(*) filter (outcome <> 'ok') as failed,
+            sum(took_ms) as took_ms, sum(bytes_in) as bytes_in, sum(bytes_out) as bytes_out
         from read_parquet($file) group by all order by key_id""",
 }
-_MONTH = f"""
-    select hour, system, direction, operation, outcome, cast(sum(requests) as bigint) as requests, {_SUMS}
-    from read_parquet($files) group by all order by hour, system, operation, outcome"""
 Cursor = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+
+
+class Hours(NamedTuple):
+    """Files that count hours, and the names of the parts whose rows they count."""
+
+    files: tuple[Path, ...]
+    parts: frozenset[str]
 
 
 class Counts:
@@ -52,14 +79,15 @@ class Counts:
         """Say where the counts of one part lie."""
         return self._folder / what / name[:4] / f"{name}.parquet"
 
-    def hours(self, since: date | None, until: date | None) -> list[Path]:
+    def hours(self, what: str, since: date | None, until: date | None) -> Hours:
         """List files that together count every hour of a range of days once; months may reach beyond the range."""
         found, covered = [], set[str]()
-        for month in self._months(since, until):
+        for month in self._months(what, since, until):
             if names := self._covered(month):
                 found.append(month)
                 covered |= names
-        return [*found, *(path for path in self.days(HOURS, since, until) if path.stem not in covered)]
+        days = [path for path in self.days(what, since, until) if path.stem not in covered]
+        return Hours((*found, *days), frozenset({*covered, *(path.stem for path in days)}))
 
     def days(self, what: str, since: date | None, until: date | None) -> list[Path]:
         """List the counts of each part of a range of days."""
@@ -70,42 +98,57 @@ class Counts:
     def add(self, name: str, source: Path) -> None:
         """Count a finished day file; a month that counted an earlier try at it is made again."""
         self._forget_months({name}, until=date.fromisoformat(name[:10]))
-        for what, text in _COUNTS.items():
-            with self._cursor() as cursor:
-                self._write(self.of(what, name), cursor.sql(text, params={"file": str(source)}).to_arrow_table())
+        for what in _COUNTS:
+            self._count(what, name, source)
+
+    def add_wanting(self, parts: Iterable[tuple[str, Path]]) -> None:
+        """Count the hours of keys in day files that were finished before the hub did so."""
+        for name, source in parts:
+            if not self.of(KEY_HOURS, name).exists():
+                self._count(KEY_HOURS, name, source)
+
+    def _count(self, what: str, name: str, source: Path) -> None:
+        with self._cursor() as cursor:
+            table = cursor.sql(_COUNTS[what], params={"file": str(source)}).to_arrow_table()
+        self._write(self.of(what, name), table)
 
     def merge(self) -> None:
         """Put the hours of a month into one file, where many days have come since that was last done."""
-        by_month: dict[str, list[Path]] = {}
-        for path in self.days(HOURS, None, None):
-            by_month.setdefault(path.name[:7], []).append(path)
-        for month, files in by_month.items():
-            place = self._folder / MONTHS / f"{month}.parquet"
-            names = {path.stem for path in files}
-            if len(names - self._covered(place)) >= _WORTH_A_MONTH:
-                self._merge(place, files, names)
+        for what, folder in _MONTHS.items():
+            by_month: dict[str, list[Path]] = {}
+            for path in self.days(what, None, None):
+                by_month.setdefault(path.name[:7], []).append(path)
+            for month, files in by_month.items():
+                place = self._folder / folder / f"{month}.parquet"
+                names = {path.stem for path in files}
+                if len(names - self._covered(place)) >= _WORTH_A_MONTH:
+                    self._merge(what, place, files, names)
 
-    def _merge(self, place: Path, files: Sequence[Path], names: set[str]) -> None:
+    def _merge(self, what: str, place: Path, files: Sequence[Path], names: set[str]) -> None:
+        by, order = _BY[what]
+        text = f"""
+            select {by}, {_summed(what, "cast(sum(requests) as bigint)")}
+            from read_parquet($files) group by all order by {order}"""
         with self._cursor() as cursor:
-            named = [str(path) for path in files]
-            table = cursor.sql(_MONTH, params={"files": named}).to_arrow_table()
+            table = cursor.sql(text, params={"files": [str(path) for path in files]}).to_arrow_table()
         self._write(place, table.replace_schema_metadata({_COVERED: orjson.dumps(sorted(names))}))
 
     def drop(self, *, until: date) -> None:
         """Remove the counts of old days; a month that covers one goes first, to be made again of the rest."""
-        old = [path for what in (HOURS, BY_KEY) for path in self.days(what, None, until)]
+        old = [path for what in _COUNTS for path in self.days(what, None, until)]
         self._forget_months({path.stem for path in old}, until=until)
         for path in old:
             path.unlink(missing_ok=True)
 
     def _forget_months(self, names: set[str], *, until: date) -> None:
-        for month in self._months(None, until):
+        for month in (path for what in _MONTHS for path in self._months(what, None, until)):
             if names & self._covered(month):
                 month.unlink(missing_ok=True)
 
-    def _months(self, since: date | None, until: date | None) -> Iterator[Path]:
+    def _months(self, what: str, since: date | None, until: date | None) -> Iterator[Path]:
         first, last = (since or date.min).isoformat()[:7], (until or date.max).isoformat()[:7]
-        yield from (p for p in sorted((self._folder / MONTHS).glob("*.parquet")) if first <= p.stem <= last)
+        found = sorted((self._folder / _MONTHS[what]).glob("*.parquet"))
+        yield from (path for path in found if first <= path.stem <= last)
 
     def _covered(self, month: Path) -> frozenset[str]:
         try:
@@ -120,5 +163,5 @@ class Counts:
     def _write(self, place: Path, table: pa.Table) -> None:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = place.with_suffix(".new")
-        pq.write_table(table, new, compression="zstd", compression_level=_ZSTD_LEVEL)
+        pq.write_table(table, new, compression="zstd", compression_level=_ZSTD_LEVEL, row_group_size=_ROW_GROUP)
         whole_files.put(new, place)

@@ -247,13 +247,14 @@ class Archive:
             path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove what a killed process left half-made; make the lists and the months' counts that are wanting."""
+        """Remove what a killed process left half-made; make the lists and counts that are wanting."""
         for path in (*self.folder.glob("days/*/*"), *self.folder.glob("drafts/*")):
             if path.suffix.endswith("new") or not path.with_suffix(".json").exists():
                 path.unlink(missing_ok=True)
         for part in self.parts():
             if not places.beside(file := self.file(part)).exists():
                 places.write(file, place=file)
+        self.counts.add_wanting((part.name, self.file(part)) for part in self.parts())
         self.counts.merge()
 
     def sort(self, source: Path, target: Path, part: Part) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import visitors
 
 from lienthong.core import errors, storage, tables
 from lienthong.monitoring import day_columns, day_files, whole_files
@@ -58,15 +59,29 @@ class Chain:
             return "true", {}
         return "at_us >= $hot_since", {"hot_since": day_columns.microseconds(self.since)}
 
-    def beside(self, since: datetime | None) -> Iterator[sa.Select[Any]]:
+    def beside(
+        self, store: storage.Storage, where: Sequence[sa.ColumnElement[bool]], since: datetime | None
+    ) -> Iterator[sa.Select[Any]]:
         """Select in the table what the files do not speak for; `since` is where the question begins."""
+        # By number and by nothing else: SQLite would rather walk through an index of all that the files hold.
+        plain = [_unindexed(each) for each in where] if store.is_sqlite else where
         for newer in (_t.c.number > self.upto, _t.c.number <= self.after):
-            # By number, not by time: SQLite would rather walk through the index of times.
-            yield sa.select().with_hint(_t, "NOT INDEXED", "sqlite").where(newer)
+            yield sa.select().where(newer, *plain)
         if self.since is not None and (since is None or since < self.since):
             # The plus keeps it the other way round here: there are few rows of those days, if any.
             within = sa.literal_column("+number", sa.Integer()).between(self.after + 1, self.upto)
-            yield sa.select().where(within, _t.c.at < self.since)
+            yield sa.select().where(within, _t.c.at < self.since, *where)
+
+
+def _unindexed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Write a plus before each column, so that SQLite has no index for the condition."""
+
+    def plain(element: Any, **_options: Any) -> Any:
+        is_ours = isinstance(element, sa.Column) and element.table is _t
+        return sa.literal_column(f"+{_t.name}.{element.name}", element.type) if is_ours else None
+
+    found: sa.ColumnElement[bool] = visitors.replacement_traverse(condition, {}, plain)
+    return found
 
 
 def chain(folder: Path, parts: Sequence[day_files.Part]) -> Chain | None:

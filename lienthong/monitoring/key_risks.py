@@ -6,10 +6,9 @@ Read from the register of keys, the counts of their uses and the record; nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,7 +29,7 @@ ADDRESSES_WITHIN = timedelta(days=30)
 LOOKED_BACK = timedelta(days=14)
 _NEAR = 0.8
 _ROOM = 1.5
-_LIMITED = "Client.LimitExceeded"
+_NOTHING = rollups.Busiest(0, 0)
 _u, _a = tables.key_uses, tables.alerts
 _GONE = ("revoked", "expired")
 
@@ -55,11 +54,11 @@ async def listed(sources: asking.Sources, *, now: datetime) -> list[KeyRisk]:
     store = sources.store
     keys = [key for key in await key_store.list_keys(store) if key.state(now) not in _GONE]
     used, places, shared = await uses.totals(store), await _places(store, now), await _shared(store)
-    busiest, limited = await _hours(sources, now)
+    busiest = await rollups.busiest_hours(sources, since=now - LOOKED_BACK)
     found = []
     for key in keys:
         last = used[key.id].last_at if key.id in used else None
-        risk = _judged(key, last, places.get(key.id, 0), busiest.get(key.id, 0), limited.get(key.id, 0), now=now)
+        risk = _judged(key, last, places.get(key.id, 0), busiest.get(key.id, _NOTHING), now=now)
         if key.id in shared and SHARED not in risk.risks:
             risk = replace(risk, risks=(SHARED, *risk.risks))
         if risk.risks:
@@ -90,19 +89,20 @@ def suggested(busiest_hour: int) -> int | None:
 
 
 def _judged(
-    key: KeyRecord, last: datetime | None, addresses: int, busiest: int, limited: int, *, now: datetime
+    key: KeyRecord, last: datetime | None, addresses: int, busiest: rollups.Busiest, *, now: datetime
 ) -> KeyRisk:
     stated = stated_an_hour(key.limits)
     signs = {
         SHARED: addresses >= MANY_ADDRESSES,
-        NEAR_LIMIT: limited > 0 or (stated is not None and busiest >= _NEAR * stated),
+        NEAR_LIMIT: busiest.limited > 0 or (stated is not None and busiest.hour >= _NEAR * stated),
         ANYWHERE: not key.addresses,
         UNUSED: (last or key.issued_at) < now - UNUSED_AFTER,
         OLD: key.issued_at < now - OLD_AFTER,
         ENDING: key.expires_at < now + ENDING_WITHIN,
     }
     risks = tuple(kind for kind in KINDS if signs[kind])
-    return KeyRisk(key, key.state(now), risks, last, addresses, busiest, limited, stated, suggested(busiest))
+    maximum = suggested(busiest.hour)
+    return KeyRisk(key, key.state(now), risks, last, addresses, busiest.hour, busiest.limited, stated, maximum)
 
 
 async def _places(store: storage.Storage, now: datetime) -> dict[str, int]:
@@ -117,26 +117,3 @@ async def _shared(store: storage.Storage) -> set[str]:
     asked = sa.select(_a.c.key_id).where(*waiting)
     async with store.reading() as conn:
         return {row["key_id"] for row in await storage.every(conn, asked) if row["key_id"]}
-
-
-async def _hours(sources: asking.Sources, now: datetime) -> tuple[dict[str, int], dict[str, int]]:
-    """Give for each key its busiest hour, and how often it ran into its limit, over the days looked back."""
-    question = asking.Question(since=now - LOOKED_BACK, until=now, direction="in")
-    counted: Sequence[Mapping[str, Any]] = await rollups.counted(
-        sources, question, by=["key_id", "hour", "outcome"]
-    )
-    hours: dict[tuple[str, datetime], int] = {}
-    limited: dict[str, int] = {}
-    for row in counted:
-        key_id = row["key_id"]
-        if key_id is None:
-            continue
-        if row["outcome"] == _LIMITED:
-            limited[key_id] = limited.get(key_id, 0) + row["requests"]
-        else:
-            place = key_id, row["hour"]
-            hours[place] = hours.get(place, 0) + row["requests"]
-    busiest: dict[str, int] = {}
-    for (key_id, _), count in hours.items():
-        busiest[key_id] = max(busiest.get(key_id, 0), count)
-    return busiest, limited

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -14,16 +15,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.core import errors, storage, tables
-from lienthong.monitoring import asking, day_columns, day_counts, day_files, hot_columns
+from lienthong.monitoring import asking, day_columns, day_counts, day_files, hot_columns, places
 
 _t = tables.exchanges
-_SPANS_US = {"hour": 3_600_000_000, "day": 86_400_000_000}
+_SPANS_US = {"minute": 60_000_000, "quarter": 900_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 _AHEAD_US = 7 * 3_600_000_000
 # What the counts beside the day files know; anything else is counted from the rows themselves.
-_COUNTED = frozenset({"hour", "day", "system", "direction", "operation", "outcome"})
-GROUPS = _COUNTED | {"key_id", "organisation", "official", "address", "dossier_code", "door", "rule", "status"}
-_SUMS = ("requests", "took_ms", "bytes_in", "bytes_out")
-_SUMMED = ", ".join(f"cast(sum({name}) as double) as {name}" for name in _SUMS[1:])
+_COUNTED = frozenset().union(*day_counts.COLUMNS.values())
+GROUPS = (
+    _COUNTED | _SPANS_US.keys() | {"organisation", "official", "address", "dossier_code", "door", "rule", "status"}
+)
+_SUMS = day_counts.SUMS[day_counts.HOURS]
+_NO_HOURS = day_counts.Hours((), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +44,102 @@ class Share:
         return self.failed / self.requests
 
 
+@dataclass(frozen=True, slots=True)
+class Busiest:
+    """How many calls of one key its busiest hour had, and how often the key ran into a limit."""
+
+    hour: int
+    limited: int
+
+
 async def counted(
-    sources: asking.Sources, question: asking.Question, *, by: Sequence[str]
+    sources: asking.Sources, question: asking.Question, *, by: Sequence[str], sums: Sequence[str] = _SUMS
 ) -> list[dict[str, Any]]:
-    """Count what a question finds, grouped by columns and perhaps `hour` or `day`; the largest first.
+    """Count what a question finds, grouped by columns and perhaps a span (`_SPANS_US`); the largest first.
 
     Where the question asks nothing finer, the counts of whole hours are read in place of the rows; they are there
-    also for days whose rows have been dropped.
+    also for days whose rows have been dropped. `sums` are added up beside `requests`; each is a column to read.
     """
     if unknown := set(by) - GROUPS:
         raise errors.InvalidRequest(
             f"the record is not counted by {', '.join(sorted(unknown))}",
             detail_vi=f"Sổ nhật ký không đếm theo {', '.join(sorted(unknown))}.",
         )
-    found = await _totals(sources, question, by)
+    found = await _totals(sources, question, by, sums)
     return sorted(found, key=lambda row: (-row["requests"], str([row[name] for name in by])))
 
 
-async def _totals(sources: asking.Sources, question: asking.Question, by: Sequence[str]) -> list[dict[str, Any]]:
+async def _totals(
+    sources: asking.Sources, question: asking.Question, by: Sequence[str], sums: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     view = await asking.look(sources, question)
-    hot, cold = await asyncio.gather(_hot(sources, view, by), asyncio.to_thread(_cold, sources, view, by))
-    return await asyncio.to_thread(_added, [*hot, *cold], by)
+    hot, cold = await asyncio.gather(
+        _hot(sources, view, by, sums), asyncio.to_thread(_cold, sources, view, by, sums)
+    )
+    return await asyncio.to_thread(_added, [*hot, *cold], by, sums)
 
 
 async def histogram(sources: asking.Sources, question: asking.Question) -> list[dict[str, Any]]:
     """Count what a question finds by the hour, the oldest first."""
-    found = await counted(sources, question, by=["hour"])
+    found = await counted(sources, question, by=["hour"], sums=())
     return sorted(found, key=lambda row: row["hour"])
+
+
+async def busiest_hours(sources: asking.Sources, *, since: datetime) -> dict[str, Busiest]:
+    """Say of each key how busy its busiest hour was since a moment, and how often it ran into a limit.
+
+    What was refused for a limit is none of the hour's calls.
+    """
+    view = await asking.look(sources, asking.Question(since=day_columns.hour(since), direction="in"))
+    by = ("key_id", "hour", "outcome")
+    hot = await _hot(sources, view, by)
+    if all(part.name in view.counts[day_counts.KEY_HOURS].parts for part in view.parts):
+        return await asyncio.to_thread(_busiest, sources, view, hot)
+    # Files of before keys were counted by the hour: until the next night's work their rows are counted.
+    cold = await asyncio.to_thread(_cold, sources, view, by)
+    return _busiest(sources, replace(view, parts=(), counts={day_counts.KEY_HOURS: _NO_HOURS}), [*hot, *cold])
+
+
+def _busiest(sources: asking.Sources, view: asking.View, hot: Sequence[Mapping[str, Any]]) -> dict[str, Busiest]:
+    """Find the busiest hours; the thousands of hours in files are compared by DuckDB."""
+    hours: Counter[tuple[str, int]] = Counter()
+    limited: Counter[str] = Counter()
+    for row in hot:
+        limited[row["key_id"]] += row["requests"] * (row["outcome"] == places.LIMITED)
+        hours[row["key_id"], row["hour"]] += row["requests"] * (row["outcome"] != places.LIMITED)
+    # Rows that came after their day went into files share an hour with it.
+    days = {part.day for part in view.parts}
+    shared = sorted(hour for hour in {hour for _, hour in hours} if _day(hour) in days)
+    if shared:
+        for row in _served(sources, view, "key_id, hour, served", {"hours": shared}):
+            hours[row["key_id"], row["hour"]] += row["served"]
+    top: dict[str, int] = {}
+    for row in _served(sources, view, "key_id, max(served) as served, sum(limited) as limited", {}):
+        top[row["key_id"]] = int(row["served"])
+        limited[row["key_id"]] += int(row["limited"])
+    for (key_id, _), count in hours.items():
+        top[key_id] = max(count, top.get(key_id, 0))
+    return {key_id: Busiest(count, limited[key_id]) for key_id, count in top.items() if key_id is not None}
+
+
+def _served(
+    sources: asking.Sources, view: asking.View, what: str, values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Ask the counts by key and hour, of all hours or of some: how many calls were served, how many limited."""
+    some = " and hour in (select unnest($hours))" if "hours" in values else ""
+    text = f"""
+        select {what} from (
+            select key_id, hour,
+                coalesce(sum(requests) filter (outcome <> $limited), 0) as served,
+                coalesce(sum(requests) filter (outcome = $limited), 0) as limited
+            from {{files}} where {view.counts_text}{some} group by all
+        ) group by all"""
+    counts = view.counts[day_counts.KEY_HOURS]
+    return sources.archive.query(text, {**view.values, **values, "limited": places.LIMITED}, counts.files)
+
+
+def _day(hour_us: int) -> date:
+    return day_files.day_of(day_columns.moment(hour_us))
 
 
 async def distinct_subjects(sources: asking.Sources, day: date) -> dict[str, int]:
@@ -103,15 +175,15 @@ async def _hot_subjects(sources: asking.Sources, view: asking.View) -> dict[str,
 
 async def _mixed_subjects(sources: asking.Sources, view: asking.View) -> dict[str, int]:
     """Count a day that lies in several places: the same person may stand in each of them."""
-    files, where, values, places = view.files, view.text, view.values, [sa.select()]
+    files, where, values, places = view.files, view.text, view.values, [sa.select().where(*view.hot)]
     if not view.parts and view.chain is not None:
         condition, more = view.chain.condition
         files, where, values = view.chain.files, f"{where} and {condition}", values | more
-        places = [*view.chain.beside(view.question.since)]
+        places = [*view.chain.beside(sources.store, view.hot, view.question.since)]
     pairs: list[Any] = []
     async with sources.store.reading() as conn:
         for place in places:
-            asked = place.add_columns(_t.c.key_id, _t.c.subject).where(*view.hot).distinct()
+            asked = place.add_columns(_t.c.key_id, _t.c.subject).distinct()
             pairs += (await conn.execute(asked)).all()
     text = f"""
         select key_id, count(distinct subject) as subjects from (
@@ -137,28 +209,35 @@ async def error_shares(sources: asking.Sources, *, since: datetime, until: datet
     return [Share(*place, *counts) for place, counts in sorted(totals.items())]
 
 
-async def _hot(sources: asking.Sources, view: asking.View, by: Sequence[str]) -> list[dict[str, Any]]:
+async def _hot(
+    sources: asking.Sources, view: asking.View, by: Sequence[str], sums: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     names = [_hot_span(sources.store, name) if name in _SPANS_US else _t.c[name] for name in by]
-    sums = [sa.func.count().label("requests"), *(sa.func.sum(_t.c[name]).label(name) for name in _SUMS[1:])]
+    what = [sa.func.count().label("requests"), *(sa.func.sum(_t.c[name]).label(name) for name in sums)]
     chain, rows = view.chain, list[dict[str, Any]]()
-    places: list[sa.Select[Any]] = [sa.select()]
+    places: list[sa.Select[Any]] = [sa.select().where(*view.hot)]
     if chain is not None and view.question.columns() <= set(hot_columns.NAMES):
         with contextlib.suppress(errors.StorageUnavailable):  # a damaged copy: the table has its rows
-            rows = await asyncio.to_thread(_copied, sources, view, chain, by)
-            places = [*chain.beside(view.question.since)]
+            rows = await asyncio.to_thread(_copied, sources, view, chain, by, sums)
+            places = [*chain.beside(sources.store, view.hot, view.question.since)]
     async with sources.store.reading() as conn:
         for place in places:
-            asked = place.add_columns(*names, *sums).where(*view.hot)
+            asked = place.add_columns(*names, *what)
             rows += await storage.every(conn, asked.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
     return [row for row in rows if row["requests"]]
 
 
 def _copied(
-    sources: asking.Sources, view: asking.View, chain: hot_columns.Chain, by: Sequence[str]
+    sources: asking.Sources,
+    view: asking.View,
+    chain: hot_columns.Chain,
+    by: Sequence[str],
+    sums: Sequence[str],
 ) -> list[dict[str, Any]]:
     where, values = chain.condition
-    values |= view.values
-    return _rows_grouped(sources, by, f"{view.text} and {where}", values, chain.files, are_alike=True)
+    names, what = _named(by, "at_us"), _rows_summed(sums)
+    where = f"{view.text} and {where}"
+    return _grouped(sources, names, what, where, values | view.values, chain.files, are_alike=True)
 
 
 def _hot_span(store: storage.Storage, name: str) -> sa.ColumnElement[int]:
@@ -171,21 +250,36 @@ def _span(at_us: str, name: str) -> str:
     return f"{at_us} - ({at_us} + {_AHEAD_US}) % {_SPANS_US[name]}"
 
 
-def _cold(sources: asking.Sources, view: asking.View, by: Sequence[str]) -> list[dict[str, Any]]:
-    if not {*by, *view.question.columns()} <= _COUNTED:
-        return _rows_grouped(sources, by, view.text, view.values, view.files)
+def _cold(
+    sources: asking.Sources, view: asking.View, by: Sequence[str], sums: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    names, what = _named(by, "at_us"), _rows_summed(sums)
+    known = (kind for kind in view.counts if set(sums) <= set(day_counts.SUMS[kind]))
+    kind = next((kind for kind in known if set(by) <= day_counts.COLUMNS[kind]), None)
+    if kind is None:
+        return _grouped(sources, names, what, view.text, view.values, view.files)
     found = []
     whole, edges = _whole_hours(view.question)
     if whole is not None:
         seen = view if whole == view.question else asking.look_now(sources, whole)
-        what = f"cast(sum(requests) as bigint) as requests, {_SUMMED}"
+        counts, hours = seen.counts[kind], _named(by, "hour")
         found = _grouped(
-            sources, _named(by, "hour"), what, seen.counts_text, seen.values, seen.counts, are_alike=True
+            sources, hours, _summed(sums), seen.counts_text, seen.values, counts.files, are_alike=True
         )
+        files = [sources.archive.file(part) for part in seen.parts if part.name not in counts.parts]
+        found += _grouped(sources, names, what, seen.text, seen.values, files)
     for edge in edges:
         seen = asking.look_now(sources, edge)
-        found += _rows_grouped(sources, by, seen.text, seen.values, seen.files)
+        found += _grouped(sources, names, what, seen.text, seen.values, seen.files)
     return found
+
+
+def _summed(sums: Sequence[str], requests: str = "cast(sum(requests) as bigint)") -> str:
+    return ", ".join([f"{requests} as requests", *(f"cast(sum({name}) as double) as {name}" for name in sums)])
+
+
+def _rows_summed(sums: Sequence[str]) -> str:
+    return _summed(sums, "count(*)")
 
 
 def _whole_hours(question: asking.Question) -> tuple[asking.Question | None, list[asking.Question]]:
@@ -200,19 +294,6 @@ def _whole_hours(question: asking.Question) -> tuple[asking.Question | None, lis
         *([replace(question, since=ended)] if ended != until else []),
     ]
     return replace(question, since=begun, until=ended), edges
-
-
-def _rows_grouped(
-    sources: asking.Sources,
-    by: Sequence[str],
-    where: str,
-    values: Mapping[str, Any],
-    files: Sequence[Path],
-    *,
-    are_alike: bool = False,
-) -> list[dict[str, Any]]:
-    what = f"count(*) as requests, {_SUMMED}"
-    return _grouped(sources, _named(by, "at_us"), what, where, values, files, are_alike=are_alike)
 
 
 def _named(by: Sequence[str], at_us: str) -> str:
@@ -237,19 +318,20 @@ def _grouped(
     return [row for row in found if row["requests"]]
 
 
-def _added(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
+def _added(rows: Sequence[Mapping[str, Any]], by: Sequence[str], sums: Sequence[str]) -> list[dict[str, Any]]:
+    added = ("requests", *sums)
     totals: dict[tuple[Any, ...], list[Any]] = {}
     for row in rows:
         place = tuple([row[name] for name in by])
-        sums = [row[name] or 0 for name in _SUMS]
+        values = [row[name] or 0 for name in added]
         if (kept := totals.get(place)) is not None:
-            sums = [one + other for one, other in zip(kept, sums, strict=True)]
-        totals[place] = sums
+            values = [one + other for one, other in zip(kept, values, strict=True)]
+        totals[place] = values
     # Few moments for many groups: each is made once.
     moment = functools.cache(day_columns.moment)
     found = []
-    for place, sums in totals.items():
-        group = dict(zip((*by, *_SUMS), (*place, *sums), strict=True))
+    for place, values in totals.items():
+        group = dict(zip((*by, *added), (*place, *values), strict=True))
         group |= {name: moment(int(group[name])) for name in _SPANS_US if name in group}
-        found.append(group | {name: int(group[name]) for name in _SUMS if name != "took_ms"})
+        found.append(group | {name: int(group[name]) for name in added if name != "took_ms"})
     return found

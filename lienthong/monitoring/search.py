@@ -238,8 +238,10 @@ def _scanned(
         text += " and (at_us < $before_at or (at_us = $before_at and number < $before_number))"
         values |= {"before_at": before[0], "before_number": before[1]}
     # Numbers first, whole rows only for those that are shown: a file is read by columns.
-    newest = f"select at_us, number from {{files}} where {text} order by at_us desc, number desc limit {limit}"
-    return _whole(sources, sources.archive.query(newest, values, files), files)
+    newest = f"select at_us, number, filename from {{files}} where {text} order by 1 desc, 2 desc limit {limit}"
+    places = sources.archive.query(newest, values, files)
+    held = {place["filename"] for place in places}
+    return _whole(sources, places, [file for file in files if str(file) in held])
 
 
 def _whole(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import socket
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +14,9 @@ import pytest
 # With import-mode=importlib a folder of tests is no package.
 sys.path.insert(0, str(Path(__file__).parent))
 
-import builders
 import desk
-import uvicorn
+import serving
 
-from lienthong.console.web import app
 from lienthong.core import clock, journal, tables
 
 
@@ -45,31 +40,11 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the desks of a hub that has something to show; gives the address."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    ready, stop = threading.Event(), threading.Event()
-    home = tmp_path_factory.mktemp("desks")
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(home, listening, ready, stop)), daemon=True)
-    thread.start()
-    assert ready.wait(60)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    stop.set()
-    thread.join(30)
-
-
-async def _serve(home: Path, listening: socket.socket, ready: threading.Event, stop: threading.Event) -> None:
-    agency = {"code": "000.00.00.H38", "name": "Tỉnh Thử Nghiệm"}
-    async with builders.running_hub(home, agency=agency, systems=builders.NOBODY) as hub:
-        await _fill(hub)
-        server = uvicorn.Server(uvicorn.Config(app.create_app(hub), log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        ready.set()
-        while not stop.is_set():  # noqa: ASYNC110 - the flag is another thread's
-            await asyncio.sleep(0.1)
-        server.should_exit = True
-        await serving
+@pytest.fixture(scope="module")
+def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Desks]:
+    """Serve the desks of a hub that has something to show."""
+    with serving.serving(tmp_path_factory.mktemp("desks"), serving.played(_fill)) as desks:
+        yield desks
 
 
 async def _fill(hub: Any) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import socket
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,14 +11,11 @@ from typing import Any
 import builders
 import desk
 import pytest
-import uvicorn
-from test_desks import SIZES, page, serious, sign_in
+import serving
 
 from lienthong.api_keys import keys, official_acts, official_entries, uses
-from lienthong.console.web import app
 from lienthong.core import clock, tables
 
-__all__ = ["page"]
 PAGES = (
     "/keys",
     "/keys/{key}",
@@ -46,35 +39,18 @@ PAGES = (
 )
 
 
-# What is folded away is looked at as well; menus and confirmations stay shut, for they lie over the page.
-_UNFOLD = "document.querySelectorAll('main details:not(.menu, .confirm)').forEach((it) => { it.open = true; })"
-
-
 @pytest.fixture(scope="module")
-def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Desks]:
     """Serve the desks of a hub with keys that have a past."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    ready, stop = threading.Event(), threading.Event()
-    home = tmp_path_factory.mktemp("keys")
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(home, listening, ready, stop)), daemon=True)
-    thread.start()
-    assert ready.wait(60)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    stop.set()
-    thread.join(30)
+    with serving.serving(tmp_path_factory.mktemp("keys"), serving.played(_fill)) as desks:
+        yield desks
 
 
-async def _serve(home: Path, listening: socket.socket, ready: threading.Event, stop: threading.Event) -> None:
-    agency = {"code": "000.00.00.H38", "name": "Tỉnh Thử Nghiệm"}
-    async with builders.running_hub(home, agency=agency, systems=builders.NOBODY) as hub:
-        await _fill(hub)
-        server = uvicorn.Server(uvicorn.Config(app.create_app(hub), log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        ready.set()
-        while not stop.is_set():  # noqa: ASYNC110 - the flag is another thread's
-            await asyncio.sleep(0.1)
-        server.should_exit = True
-        await serving
+@pytest.fixture
+def page(chromium: Any, desks: serving.Desks) -> Iterator[Any]:
+    """A page of somebody who keeps keys, operates and watches."""
+    with desks.visited(chromium, "quan") as page:
+        yield page
 
 
 async def _fill(hub: Any) -> None:
@@ -125,25 +101,17 @@ async def _officials(hub: Any, now: Any) -> None:
         await official_acts.register(hub.storage, hub.vault, entry, act=act)
 
 
-def look(page: Any, **chosen: str) -> None:
-    # For the whole desk: with the address of a page the cookie would hold below that page only.
-    whole = page.evaluate("location.origin")
-    page.context.add_cookies(
-        [{"name": f"desk_{it}", "value": value, "url": whole} for it, value in chosen.items()]
-    )
-
-
 def key_of(page: Any) -> str:
     page.goto("/keys?q=tu+phap")
     return str(page.locator("table.list tbody a").first.get_attribute("href")).rsplit("/", 1)[-1]
 
 
-def paths(page: Any) -> list[str]:
-    return [path.format(key=key_of(page)) for path in PAGES]
+def paths(page: Any) -> dict[str, str]:
+    key = key_of(page)
+    return {name: path.replace("{key}", key) for name, path in serving.named(*PAGES).items()}
 
 
 def test_a_key_is_ordered_shown_once_suspended_undone_and_revoked(page: Any) -> None:
-    sign_in(page)
     page.goto("/keys")
     page.get_by_role("link", name="Cấp khoá mới").click()
     for name, text in (("organisation", "Sở Nội vụ"), ("system", "Một cửa"), ("custodian", "Lê Thị Ví Dụ")):
@@ -181,7 +149,6 @@ def _confirm(page: Any, label: str, reason: str) -> None:
 
 
 def test_use_comes_by_itself_also_beside_the_list(page: Any) -> None:
-    sign_in(page)
     page.goto(f"/keys/{key_of(page)}")
     page.wait_for_selector("#use svg.heat")
     page.goto("/keys?q=tu+phap")
@@ -190,50 +157,9 @@ def test_use_comes_by_itself_also_beside_the_list(page: Any) -> None:
 
 
 def test_the_self_check_fills_itself(page: Any) -> None:
-    sign_in(page)
     page.goto("/check")
     page.wait_for_selector("#results table", timeout=30_000)
 
 
-def test_readers_and_weak_eyes_find_no_serious_fault_in_keys_and_catalogues(page: Any) -> None:
-    sign_in(page)
-    found = {}
-    for theme in ("light", "dark"):
-        look(page, theme=theme)
-        for path in paths(page):
-            page.goto(path)
-            page.evaluate(_UNFOLD)
-            if faults := serious(page):
-                found[f"{path} {theme}"] = faults
-    assert found == {}
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_no_page_of_keys_and_catalogues_runs_over_the_edge(page: Any, size: str) -> None:
-    width, height = SIZES[size]
-    page.set_viewport_size({"width": width, "height": height})
-    sign_in(page)
-    over = {}
-    for path in paths(page):
-        page.goto(path)
-        beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if beyond > 0:
-            over[path] = beyond
-    assert over == {}
-
-
-def test_pictures_of_keys_and_catalogues(page: Any) -> None:
-    """Write every page as a picture where LIENTHONG_PICTURES names a folder."""
-    folder = os.environ.get("LIENTHONG_PICTURES")
-    if not folder:
-        pytest.skip("LIENTHONG_PICTURES is not set")
-    sign_in(page)
-    for language, theme in (("vi", "light"), ("en", "dark")):
-        look(page, language=language, theme=theme)
-        for size, (width, height) in SIZES.items():
-            page.set_viewport_size({"width": width, "height": height})
-            for path in paths(page):
-                page.goto(path, wait_until="networkidle")
-                name = re.sub(r"[0-9a-f]{8}-[0-9a-f-]+", "key", path).strip("/").replace("/", "-")
-                file = Path(folder) / f"{name}-{language}-{theme}-{size}.png"
-                page.screenshot(path=file, full_page=size != "1366")
+def test_no_page_of_keys_and_catalogues_has_a_serious_fault_or_runs_over_the_edge(page: Any) -> None:
+    assert serving.faults(page, paths(page), kind="keys") == {}

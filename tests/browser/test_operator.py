@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,15 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "stories"))
 
 import desk
 import post_town
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
+import serving
 from post_town import CODE, FEE
 
-from lienthong.console.web import app
 from lienthong.core import clock, tables
 
 TARGET = "dvcqg_adapter"
-SIZES = {"1366": (1366, 768), "1920": (1920, 1080), "390": (390, 844)}
 # What a town begins with, and a hub without anything has not; in an order that the database allows.
 EMPTIED = (
     tables.status_changes,
@@ -46,6 +40,8 @@ PLAIN = (
     f"/messages/plan?act=retry&target={TARGET}&code=Server.Hub.UnmappedCode",
     "/targets",
     f"/targets/{TARGET}",
+    f"/systems/{TARGET}",
+    f"/systems/{TARGET}/check",
     "/sync",
     "/payments",
     "/payments?open=1",
@@ -158,107 +154,58 @@ async def _compared(tx: Any, now: Any) -> None:
         await tx.execute(tables.reconciliation_differences.insert().values(**row))
 
 
-class Served:
-    """Desks that are served from a thread; `address` and the paths of single things."""
+@asynccontextmanager
+async def much(home: Path, _address: str) -> AsyncIterator[serving.Played]:
+    """Play a province where everything has happened."""
+    async with post_town.opened(home) as town:
+        paths = await fill(town)
+        await desk.Stage(town.hub, desk.Time(clock.now()), None).add("lan", "operator")
+        yield town.hub, paths
 
-    def __init__(self, home: Path, *, is_full: bool) -> None:
-        self.is_full, self.home = is_full, home
-        self.paths: dict[str, str] = {}
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._ready, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
-    def __enter__(self) -> Served:
-        self._thread.start()
-        assert self._ready.wait(90)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(30)
-
-    async def _serve(self) -> None:
-        async with post_town.opened(self.home) as town:
-            if self.is_full:
-                self.paths = await fill(town)
-            else:
-                async with town.hub.storage.transaction() as tx:
-                    for table in EMPTIED:
-                        await tx.execute(table.delete())
-            stage = desk.Stage(town.hub, desk.Time(clock.now()), None)
-            await stage.add("lan", "operator")
-            server = uvicorn.Server(uvicorn.Config(app.create_app(town.hub), log_config=None, lifespan="off"))
-            serving = asyncio.create_task(server.serve(sockets=[self._listening]))
-            self._ready.set()
-            while not self._stop.is_set():  # noqa: ASYNC110 - the flag is another thread's
-                await asyncio.sleep(0.1)
-            server.should_exit = True
-            await serving
+@asynccontextmanager
+async def nothing(home: Path, _address: str) -> AsyncIterator[serving.Played]:
+    """Play a province on its first morning."""
+    async with post_town.opened(home) as town:
+        async with town.hub.storage.transaction() as tx:
+            for table in EMPTIED:
+                await tx.execute(table.delete())
+        await desk.Stage(town.hub, desk.Time(clock.now()), None).add("lan", "operator")
+        yield town.hub, {}
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("operator"), is_full=True) as served:
-        yield served
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Desks]:
+    with serving.serving(tmp_path_factory.mktemp("operator"), much) as desks:
+        yield desks
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("bare"), is_full=False) as served:
-        yield served
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Desks]:
+    with serving.serving(tmp_path_factory.mktemp("bare"), nothing) as desks:
+        yield desks
 
 
-def page_of(chromium: Any, served: Served, *, language: str = "vi", theme: str = "light") -> Any:
-    context = chromium.new_context(base_url=served.address, viewport={"width": 1366, "height": 768})
-    cookies = [("desk_language", language), ("desk_theme", theme)]
-    context.add_cookies([{"name": name, "value": it, "url": served.address} for name, it in cookies])
-    page = context.new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.goto("/sign-in")
-    page.fill("input[name=name]", "lan")
-    page.fill("input[name=password]", desk.PASSWORD)
-    page.click("button.main")
-    page.wait_for_url("**/")
-    return page
+@pytest.fixture
+def page(chromium: Any, full: serving.Desks) -> Iterator[Any]:
+    """A page of an operator who is signed in, with much to do."""
+    with full.visited(chromium, "lan") as page:
+        page.goto("/")
+        yield page
 
 
-def serious(page: Any) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{it['id']}: {node['html'][:160]}"
-        for it in found
-        if it["impact"] in ("serious", "critical")
-        for node in it["nodes"][:3]
-    ]
+def test_no_page_has_a_serious_fault_or_runs_over_the_edge(page: Any, full: serving.Desks) -> None:
+    paths = serving.named(*PLAIN, "/dossiers/no-such-dossier", "/accounts") | full.paths
+    assert serving.faults(page, paths, kind="operator") == {}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_readers_and_weak_eyes_find_no_serious_fault(chromium: Any, full: Served, theme: str) -> None:
-    page = page_of(chromium, full, theme=theme)
-    for path in (*PLAIN, *full.paths.values()):
-        assert page.goto(path).status == 200, path
-        assert serious(page) == [], path
-    assert page.wrong == []
-    page.context.close()
+def test_no_page_of_the_first_morning_has_a_serious_fault(chromium: Any, bare: serving.Desks) -> None:
+    with bare.visited(chromium, "lan") as page:
+        page.goto("/")
+        assert serving.faults(page, serving.named(*PLAIN), kind="first-morning") == {}
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_nothing_runs_over_the_edge_of_the_screen(chromium: Any, full: Served, bare: Served, size: str) -> None:
-    for served in (full, bare):
-        page = page_of(chromium, served, language="en")
-        width, height = SIZES[size]
-        page.set_viewport_size({"width": width, "height": height})
-        for path in (*PLAIN, *served.paths.values()):
-            page.goto(path)
-            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert over <= 0, f"{path} at {size}"
-        page.context.close()
-
-
-def test_from_a_dossier_to_the_failing_hops_answer_in_three_steps(chromium: Any, full: Served) -> None:
-    page = page_of(chromium, full)
+def test_from_a_dossier_to_the_failing_hops_answer_in_three_steps(page: Any) -> None:
     begun = time.perf_counter()
     page.keyboard.press("/")
     page.keyboard.type("H38.15-260115-0011")
@@ -269,11 +216,9 @@ def test_from_a_dossier_to_the_failing_hops_answer_in_three_steps(chromium: Any,
     page.wait_for_selector("text=Từng lần gửi")
     assert "HTTP 503" in page.inner_text("body")
     print(f"dossier to answer: {time.perf_counter() - begun:.2f} s, 3 steps")
-    page.context.close()
 
 
-def test_a_group_is_looked_at_first_and_then_sent_again(chromium: Any, full: Served) -> None:
-    page = page_of(chromium, full)
+def test_a_group_is_looked_at_first_and_then_sent_again(page: Any) -> None:
     page.goto("/messages?state=dead&code=Server.Remote.Unavailable")
     page.get_by_text("Gửi lại tất cả").click()
     assert "Chưa có gì thay đổi" in page.inner_text("main")
@@ -282,11 +227,9 @@ def test_a_group_is_looked_at_first_and_then_sent_again(chromium: Any, full: Ser
     page.locator("details.confirm[open] button").click()
     page.wait_for_selector(".toast")
     assert "Đã đưa vào hàng gửi lại" in page.inner_text(".toast")
-    page.context.close()
 
 
-def test_a_target_is_paused_until_a_moment_and_resumed_from_the_toast(chromium: Any, full: Served) -> None:
-    page = page_of(chromium, full)
+def test_a_target_is_paused_until_a_moment_and_resumed_from_the_toast(page: Any) -> None:
     page.goto(f"/targets/{TARGET}")
     page.locator("details.confirm summary").first.click()
     page.fill("details.confirm[open] input[name=reason]", "bảo trì đường truyền")
@@ -295,26 +238,3 @@ def test_a_target_is_paused_until_a_moment_and_resumed_from_the_toast(chromium: 
     assert "Tự chạy lại lúc" in page.inner_text("main")
     page.locator(".toast button").click()
     page.wait_for_selector("h1 + .chip.ok")
-    page.context.close()
-
-
-def test_pictures_for_who_looks_at_them(chromium: Any, full: Served, bare: Served) -> None:
-    """Write every page as a picture where LIENTHONG_PICTURES names a folder."""
-    folder = os.environ.get("LIENTHONG_PICTURES")
-    if not folder:
-        pytest.skip("LIENTHONG_PICTURES is not set")
-    for served, amount in ((full, "much"), (bare, "none")):
-        for language, theme in (("vi", "light"), ("en", "dark")):
-            page = page_of(chromium, served, language=language, theme=theme)
-            _pictures(page, served, Path(folder), f"{amount}-{language}-{theme}")
-            page.context.close()
-
-
-def _pictures(page: Any, served: Served, folder: Path, kind: str) -> None:
-    broken = {"nowhere": "/dossiers/no-such-dossier"}
-    named = {path.strip("/").replace("/", "-").replace("?", "-")[:40] or "overview": path for path in PLAIN}
-    for size, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
-        for name, path in {**named, **served.paths, **broken}.items():
-            page.goto(path)
-            page.screenshot(path=folder / f"{name}-{kind}-{size}.png", full_page=size == "390")

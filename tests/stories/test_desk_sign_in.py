@@ -15,7 +15,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from lienthong.api_keys import acts
-from lienthong.console.accounts import register
+from lienthong.console.accounts import passwords, register
 from lienthong.core import errors, people, storage, tables
 
 WRONG = "không đúng"
@@ -257,3 +257,22 @@ async def test_a_weak_password_is_refused_in_words(stage: desk.Stage, password: 
             stage.hub.storage, name="lan", full_name="Lan", roles=["operator"], password=password, act=act
         )
     assert caught.value.problems[0].field == "password"
+
+
+async def test_a_machine_without_memory_was_taken_for_a_wrong_password(stage: desk.Stage) -> None:
+    account = await stage.add("quan", "operator")
+    # More memory than any machine has: what a full one answers.
+    greedy = "$argon2id$v=19$m=4294967288,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
+    kept = sa.update(tables.accounts).where(tables.accounts.c.id == account.id)
+    async with stage.hub.storage.transaction() as tx:
+        await tx.execute(kept.values(password_hash=greedy))
+    async with stage.visitor() as visitor:
+        for _ in range(4):
+            answer = await visitor.sign_in("quan")
+            assert answer.status_code == 503
+            assert "chưa kiểm tra được mật khẩu" in answer.text
+            assert WRONG not in answer.text
+        async with stage.hub.storage.transaction() as tx:
+            await tx.execute(kept.values(password_hash=await passwords.hashed(desk.PASSWORD, name="quan")))
+        # None of that counted as a failure.
+        assert (await visitor.sign_in("quan")).status_code == 303

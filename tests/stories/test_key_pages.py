@@ -215,7 +215,7 @@ async def test_the_page_shows_live_use_beside_a_maximum_that_fits(stage: desk.St
         await lan.open(f"/keys/{key_id}")
         assert f'data-load="/keys/{key_id}/use"' in lan.page
         await lan.open(f"/keys/{key_id}/use")
-        assert "đang cao hơn 4 lần" in lan.page
+        assert "đang đặt gấp" in lan.page
         assert 'class="chart heat"' in lan.page
 
 

@@ -16,7 +16,17 @@ import record
 
 from lienthong.bus import hub as hubs
 from lienthong.core import access_record, errors, settings, subjects, tables
-from lienthong.monitoring import asking, day_files, hot_columns, housekeeping, places, retention, rollups, search
+from lienthong.monitoring import (
+    asking,
+    day_counts,
+    day_files,
+    hot_columns,
+    housekeeping,
+    places,
+    retention,
+    rollups,
+    search,
+)
 
 LATE = record.NOW - timedelta(days=2, hours=3)
 
@@ -39,12 +49,21 @@ def scanned(records: list[access_record.Record], since: Any, until: Any, subject
     shares = collections.Counter((day_files.day_of(one.at), one.operation) for one in inside)
     return {
         "by_key": dict(collections.Counter(one.key_id for one in inside)),
+        "busiest": busiest([one for one in records if one.at >= since.replace(minute=0)]),
         "by_outcome": dict(collections.Counter((one.operation, one.outcome) for one in inside)),
         "shares": dict(shares),
         "subjects": {key: len(persons) for key, persons in day.items()},
         "refusals": [one.number for one in newest(inside) if one.key_id == "key-5" and one.outcome != "ok"],
         "person": [one.number for one in newest(inside) if one.subject == subject],
     }
+
+
+def busiest(records: list[access_record.Record]) -> dict[str | None, rollups.Busiest]:
+    hours = collections.Counter((one.key_id, one.at.replace(minute=0, second=0, microsecond=0)) for one in records)
+    top = dict[str | None, int]()
+    for (key_id, _), count in hours.items():
+        top[key_id] = max(count, top.get(key_id, 0))
+    return {key_id: rollups.Busiest(count, 0) for key_id, count in top.items()}
 
 
 def newest(records: list[access_record.Record]) -> list[access_record.Record]:
@@ -55,10 +74,11 @@ async def asked(where: asking.Sources, since: Any, until: Any, subject: str) -> 
     """Put the same questions to the hub."""
     time = {"since": since, "until": until}
     counted = await rollups.counted(where, asking.Question(**time), by=["operation", "outcome"])
-    by_key = await rollups.counted(where, asking.Question(**time), by=["key_id"])
+    by_key = await rollups.counted(where, asking.Question(**time), by=["key_id"], sums=())
     shares = await rollups.error_shares(where, **time)
     return {
         "by_key": {row["key_id"]: row["requests"] for row in by_key},
+        "busiest": await rollups.busiest_hours(where, since=since),
         "by_outcome": {(row["operation"], row["outcome"]): row["requests"] for row in counted},
         "shares": {(share.day, share.operation): share.requests for share in shares},
         "subjects": await rollups.distinct_subjects(where, day_files.day_of(LATE)),
@@ -158,6 +178,25 @@ async def test_copies_of_a_database_that_was_put_back_are_forgotten(hub: hubs.Hu
     assert await counted_in_all(where) == 10
 
 
+async def test_rows_that_lie_in_copies_are_not_walked_through_in_the_table_again(hub: hubs.Hub) -> None:
+    """What was written to keep SQLite from its index of times did not reach it: every count read all rows."""
+    if not hub.storage.is_sqlite:
+        pytest.skip("PostgreSQL knows how many rows there are")
+    await record.put(hub, record.of_days(hub.settings.home, days=1))
+    where = record.sources(hub)
+    await hot_columns.extend(hub.storage, where.archive, least=1)
+    view = await asking.look(where, asking.Question(since=record.NOW - timedelta(days=1), official="can-bo-1"))
+    assert view.chain
+    newer, older = list(view.chain.beside(hub.storage, view.hot, view.question.since))[:2]
+    async with hub.storage.reading() as conn:
+        for asked in (newer, older):
+            told = asked.add_columns(tables.exchanges.c.operation).compile(
+                dialect=conn.dialect, compile_kwargs={"literal_binds": True}
+            )
+            plan = [row[3] for row in await conn.exec_driver_sql(f"explain query plan {told}")]
+            assert any("INTEGER PRIMARY KEY" in line for line in plan), plan
+
+
 async def test_a_running_hub_copies_rows_once_there_are_enough(
     hub: hubs.Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +219,9 @@ async def test_the_hours_of_many_days_lie_in_one_file_and_go_with_their_days(hub
     await record.put(hub, record.of_days(hub.settings.home, days=18, a_day=24))
     where = record.sources(hub)
     await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
-    assert [path.parent.name for path in where.archive.counts.hours(None, None)].count("months") == 1
+    for what, folder in ((day_counts.HOURS, "months"), (day_counts.KEY_HOURS, "key-months")):
+        files = where.archive.counts.hours(what, None, None).files
+        assert [path.parent.name for path in files].count(folder) == 1
     since = record.NOW - timedelta(days=30)
     before = await rollups.error_shares(where, since=since, until=record.NOW)
     assert sum(share.requests for share in before) == 18 * 24 - 1
@@ -188,6 +229,26 @@ async def test_the_hours_of_many_days_lie_in_one_file_and_go_with_their_days(hub
     await retention.drop_old_days(where, kept, now=record.NOW, actor="test")
     after = await rollups.error_shares(where, since=since, until=record.NOW)
     assert after == [share for share in before if share.day >= date(2026, 11, 15)]
+
+
+async def test_files_of_before_keys_were_counted_by_the_hour_give_the_same_answers(hub: hubs.Hub) -> None:
+    await record.put(hub, record.of_days(hub.settings.home, days=4, a_day=120))
+    where = record.sources(hub)
+    await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
+    question = asking.Question(key_id="key-1", since=record.NOW - timedelta(days=3, minutes=20))
+    before = await rollups.histogram(where, question)
+    busy = await rollups.busiest_hours(where, since=record.NOW - timedelta(days=3))
+    assert sum(row["requests"] for row in before) > 10
+    for path in where.archive.folder.glob("key-hours/*/*.parquet"):
+        path.unlink()
+    for _ in range(2):
+        after = await rollups.histogram(where, question)
+        assert [(row["hour"], row["requests"]) for row in after] == [
+            (row["hour"], row["requests"]) for row in before
+        ]
+        assert await rollups.busiest_hours(where, since=record.NOW - timedelta(days=3)) == busy
+        await asyncio.to_thread(where.archive.tidy)  # counts what is wanting
+    assert len(where.archive.counts.hours(day_counts.KEY_HOURS, None, None).parts) == len(where.archive.parts())
 
 
 async def test_a_list_that_is_gone_or_leads_astray_is_noticed(hub: hubs.Hub) -> None:

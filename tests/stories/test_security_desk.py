@@ -160,7 +160,7 @@ async def test_the_timeline_holds_alerts_responses_acts_and_new_addresses(stage:
         await lan.open(f"/alerts/{alert}")
         await lan.send(f"/alerts/{alert}/respond", kind="throttle", span="4h", reason=REASON, limit="5/minute")
         await lan.open(f"/alerts/{alert}/timeline")
-        for told in ("10.9.9.9", "siết hạn mức", REASON, "keys.issue", "Nhiều lời gọi bị từ chối"):
+        for told in ("10.9.9.9", "siết hạn mức", REASON, "cấp khoá", "Nhiều lời gọi bị từ chối"):
             assert told in lan.page, told
         assert f"key_id={issued.record.id}" in lan.page
 

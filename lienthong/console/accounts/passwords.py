@@ -25,7 +25,7 @@ async def hashed(password: str, *, name: str) -> str:
 
 
 async def is_right(password: str, stored: str | None) -> bool:
-    """Whether a password is the stored one; takes as long where there is none."""
+    """Whether a password is the stored one; takes as long where there is none. Raises CapacityReduced."""
     async with _room():
         return await asyncio.to_thread(_is_right, password, stored)
 
@@ -33,10 +33,14 @@ async def is_right(password: str, stored: str | None) -> bool:
 def _is_right(password: str, stored: str | None) -> bool:
     try:
         _HASHER.verify(stored or _nobodys(), password[:LONGEST])
-    except argon2.exceptions.VerificationError:
+    except (argon2.exceptions.VerifyMismatchError, argon2.exceptions.InvalidHashError):
         return False
-    except argon2.exceptions.InvalidHashError:
-        return False
+    except argon2.exceptions.VerificationError as exc:
+        # Neither right nor wrong: the machine has no memory or no threads left to find out.
+        raise errors.CapacityReduced(
+            "the machine cannot check a password now; try again in a moment",
+            detail_vi="Máy chủ đang quá tải nên chưa kiểm tra được mật khẩu; hãy thử lại sau ít phút.",
+        ) from exc
     return stored is not None
 
 

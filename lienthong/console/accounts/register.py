@@ -230,7 +230,7 @@ async def by_outside(store: storage.Storage, vault: crypto.Vault, provider: str,
 async def changed(store: storage.Storage, name: str, decide: Any, *, act: acts.Act) -> Account:
     """Change one account in one transaction with the record of the act; `decide` sees it and gives the values."""
     async with acts.recorded(store, act, name) as refusal:
-        _must_say_why(act)
+        must_say_why(act)
         async with store.transaction() as tx:
             if not store.is_sqlite:
                 await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -277,7 +277,8 @@ async def _must_not_be_last(tx: AsyncConnection, held: Account) -> None:
         )
 
 
-def _must_say_why(act: acts.Act) -> None:
+def must_say_why(act: acts.Act) -> None:
+    """Insist on a reason. Raises InvalidRequest."""
     if len(act.reason.strip()) < 3:
         raise errors.InvalidRequest(
             problems=(errors.FieldProblem("reason", "Hãy nêu lý do.", "Say why."),),

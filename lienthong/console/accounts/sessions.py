@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.console.accounts import register
-from lienthong.core import clock, crypto, journal, settings, storage, tables
+from lienthong.core import clock, crypto, journal, settings_console, storage, tables
 
 _TOKEN = "desk-session"  # noqa: S105 - the name of a purpose
 _AGENT = "desk-agent"
@@ -77,7 +77,7 @@ async def find(
     browser: Browser,
     *,
     now: datetime,
-    chosen: settings.Console,
+    chosen: settings_console.Console,
     is_use: bool = True,
 ) -> tuple[register.Account, Session] | None:
     """Find who a cookie belongs to; nothing where the session is over, or the account shut.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.bus.hub import Hub
-from lienthong.console.accounts import passwords, register, second_step, sessions
+from lienthong.console.accounts import passkey_ceremony, passkeys, passwords, register, second_step, sessions
 from lienthong.core import errors, journal, storage, tables
 
 _a, _t = tables.accounts, tables.sign_in_tries
@@ -30,16 +30,36 @@ class Offered:
 async def with_password(hub: Hub, offered: Offered, browser: sessions.Browser) -> str:
     """Sign in with name, password and, where the account has it, the second step; gives the cookie's content.
 
-    Raises LimitExceeded after too many failures, InvalidRequest for anything that is wrong.
+    Raises LimitExceeded after too many failures, InvalidRequest for anything that is wrong, CapacityReduced where
+    the machine could not find out, which counts for nobody.
     """
     name = offered.name.strip().lower()[:200]
     number = await _take_try(hub, name, browser)
     async with hub.storage.reading() as conn:
         row = await storage.first(conn, sa.select(_a).where(_a.c.name == name))
-    is_right = await passwords.is_right(offered.password, row["password_hash"] if row else None)
+    try:
+        is_right = await passwords.is_right(offered.password, row["password_hash"] if row else None)
+    except errors.CapacityReduced:
+        async with hub.storage.transaction() as tx:
+            await tx.execute(_t.delete().where(_t.c.number == number))
+        raise
     if row is None or not is_right or row["state"] != "active" or not await _second(hub, row, offered.code):
         await _refuse(hub, row, browser)
     return await _let_in(hub, row, browser, method="password", number=number)
+
+
+async def with_passkey(hub: Hub, answer: passkey_ceremony.Answer, browser: sessions.Browser, *, bound: str) -> str:
+    """Sign in with a passkey, which is both steps in one; gives the cookie's content.
+
+    Raises LimitExceeded after too many failures, InvalidRequest for anything that is wrong.
+    """
+    number = await _take_try(hub, answer.known_as, browser)
+    try:
+        row = await passkey_ceremony.whose(hub, answer, bound=bound, now=hub.now())
+    except errors.InvalidRequest:
+        await _note_refusal(hub, "?", browser)
+        raise
+    return await _let_in(hub, row, browser, method=passkeys.METHOD, number=number)
 
 
 async def from_outside(hub: Hub, provider: str, key: str, browser: sessions.Browser) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from lienthong.api_keys import acts
 from lienthong.bus.hub import Hub
-from lienthong.console.accounts import passwords, register, second_step, sessions
+from lienthong.console.accounts import passkeys, passwords, register, second_step, sessions
 from lienthong.console.cli import context, output
 from lienthong.core import errors
 
@@ -26,6 +26,7 @@ _COLUMNS = {
     "last_sign_in_at": "Đăng nhập lần cuối",
 }
 _SESSION = {"id": "Mã phiên", "last_at": "Dùng lần cuối", "address": "Địa chỉ", "agent": "Trình duyệt"}
+_PASSKEY = {"id": "Mã", "name": "Tên", "created_at": "Đăng ký", "last_used_at": "Dùng lần cuối"}
 
 Name = Annotated[str, typer.Argument(help="Tên đăng nhập / the account's name.")]
 Roles = Annotated[list[register.Role], typer.Option("--role", help="Vai trò, có thể nhiều / role, may repeat.")]
@@ -141,6 +142,30 @@ def totp(
         return changed
 
     _done(work, "Đã bỏ bước hai / taken away", json=json)
+
+
+@app.command("passkeys")
+def show_passkeys(
+    name: Name,
+    remove: Annotated[bool, typer.Option("--remove", help="Gỡ mọi passkey / take all away.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Lý do gỡ / why they are taken away.")] = "",
+    json: context.Json = False,
+) -> None:
+    """Liệt kê passkey của một người, hoặc gỡ hết khi mất máy / list somebody's passkeys, or take them away."""
+
+    async def work(hub: Hub) -> list[passkeys.Passkey]:
+        if remove:
+            act = _act(hub, "accounts.passkeys", reason)
+            changed = await passkeys.take_away(hub.storage, name, act=act)
+            await sessions.revoke(hub.storage, changed.id, by=act.actor, now=act.now, reason=reason)
+        account = await register.show(hub.storage, name)
+        return await passkeys.listed(hub.storage, account.id)
+
+    rows = [{column: getattr(it, column) for column in _PASSKEY} for it in context.run(work)]
+    if json:
+        output.as_json(rows)
+    else:
+        output.table("Passkey", _PASSKEY, rows)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from lienthong.bus.hub import Hub
+from lienthong.console.accounts import passkeys
 from lienthong.console.web import guard, places, routing
 from lienthong.console.web.desk import Desk
 from lienthong.console.web.pages import (
@@ -36,6 +37,7 @@ from lienthong.console.web.pages import (
     operator_sync,
     operator_targets,
     overview,
+    passkey_pages,
     records,
     records_people,
     security_alerts,
@@ -44,6 +46,7 @@ from lienthong.console.web.pages import (
     security_rules,
     security_seals,
     self_check,
+    system_pages,
     trail,
 )
 from lienthong.console.web.visit import Visit
@@ -55,6 +58,7 @@ _log = logging.getLogger("lienthong.console")
 PAGES = (
     getting_in,
     oneself,
+    passkey_pages,
     finding,
     overview,
     operator_dossier,
@@ -64,6 +68,7 @@ PAGES = (
     operator_reconciliation,
     operator_sync,
     operator_targets,
+    system_pages,
     hub_settings,
     account_list,
     trail,
@@ -90,6 +95,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_app(hub: Hub) -> ASGIApp:
     """Make the application. Raises Misconfigured where a route has no place, or a place two routes."""
+    passkeys.check(hub.settings.console)
     desk = Desk(hub, routing.together(module.routes for module in PAGES))
     routes: list[BaseRoute] = [
         Route(
@@ -156,7 +162,7 @@ def _failed(visit: Visit, exc: errors.HubError) -> Response:
         problems=[problem.as_json(language) for problem in exc.problems],
         code=exc.code,
         depends=_dependency(exc),
-        back=visit.path if visit.request.method == "GET" else "",
+        back=visit.path if visit.request.method == "GET" and exc.status != 404 else "",
     )
     if exc.retry_after_s:
         answer.headers["retry-after"] = str(int(exc.retry_after_s))
@@ -172,7 +178,13 @@ def _dependency(exc: errors.HubError) -> str:
 def _failure(desk: Desk, request: Request, exc: errors.HubError) -> Response:
     """Answer where nobody was let in yet, so that nothing about a session is shown."""
     words = Words(request.cookies.get("desk_language", "vi"))
-    html = desk.render("refused.html", t=words, sentence=exc.detail(words.language), code=exc.code)
+    html = desk.render(
+        "refused.html",
+        t=words,
+        theme=guard.theme(request),
+        sentence=exc.detail(words.language),
+        code=exc.code,
+    )
     return HTMLResponse(html, status_code=exc.status)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,17 @@ def sparkline(values: Sequence[float], *, title: str, width: int = 96, height: i
     return _svg("spark", width, height, title, "".join(parts))
 
 
-def histogram(bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height: int = 96) -> Markup:
+def _plain(value: float) -> str:
+    return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+
+
+# How figures are written; the desks give the writer of the visitor's language.
+Figure = Callable[[float], str]
+
+
+def histogram(
+    bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height: int = 96, figure: Figure = _plain
+) -> Markup:
     """Draw counts over time. Each bar is a link; with the desk's script a stretch is chosen by dragging."""
     width, top = 960, max([bar.value for bar in bars] + [1.0])
     step = width / max(len(bars), 1)
@@ -53,17 +63,18 @@ def histogram(bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height
         tall = 0.0 if bar.value <= 0 else max(bar.value / top * (height - 8), 2)
         drawn = _rect(at * step + 0.5, height - tall, max(step - 1, 1), tall, f"bar {bar.state}".strip())
         area = _rect(at * step, 0, step, height, "touch")
-        tip = f"<title>{escape(bar.label)}: {_figure(bar.value)}</title>"
+        tip = f"<title>{escape(bar.label)}: {figure(bar.value)}</title>"
         facts = f'data-from="{escape(bar.begin)}" data-to="{escape(bar.end)}"'
         inside = f"<g {facts}>{tip}{area}{drawn}</g>"
         # Not a stop for the keyboard each: the table below holds the same links.
         parts.append(f'<a href="{escape(bar.href)}" tabindex="-1">{inside}</a>' if bar.href else inside)
     drawing = _svg("histogram", width, height, title, "".join(parts), extra="data-brush", stretch=True)
-    rows = [(_linked(bar.label, bar.href), _figure(bar.value)) for bar in bars]
+    drawing += _scale([bar.label for bar in bars], figure(max((bar.value for bar in bars), default=0)))
+    rows = [(_linked(bar.label, bar.href), figure(bar.value)) for bar in bars]
     return _with_table(drawing, title, heads, rows)
 
 
-def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str]) -> Markup:
+def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str], figure: Figure = _plain) -> Markup:
     """Draw a list of the largest: a name, a bar, a figure; the list is a table already."""
     top = max([bar.value for bar in rows] + [1.0])
     lines = []
@@ -72,10 +83,10 @@ def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str]) -> Markup:
         share = f'<svg class="share" width="100" height="8" aria-hidden="true">{drawn}</svg>'
         lines.append(
             f'<tr><th scope="row">{_linked(bar.label, bar.href)}</th><td>{share}</td>'
-            f'<td class="right">{_figure(bar.value)}</td></tr>'
+            f'<td class="right">{figure(bar.value)}</td></tr>'
         )
-    name, figure = (escape(head) for head in heads)
-    head = f'<tr><th scope="col">{name}</th><td></td><th scope="col" class="right">{figure}</th></tr>'
+    name, count = (escape(head) for head in heads)
+    head = f'<tr><th scope="col">{name}</th><td></td><th scope="col" class="right">{count}</th></tr>'
     return Markup(  # noqa: S704 - every value in it was escaped above
         f'<table class="bars"><caption>{escape(title)}</caption><thead>{head}</thead>'
         f"<tbody>{''.join(lines)}</tbody></table>"
@@ -96,15 +107,22 @@ def heat_map(
         parts.append(f'<text x="{left - 6}" y="{y + 13}" class="tick end">{escape(name)}</text>')
         for across, value in enumerate(line):
             shade = 0 if value <= 0 else min(int(value / top * 4.999) + 1, 5)
-            tip = f"<title>{escape(name)}, {escape(columns[across])}: {_figure(value)}</title>"
+            tip = f"<title>{escape(name)}, {escape(columns[across])}: {_plain(value)}</title>"
             rect = _rect(left + across * size, y, size - 1, size - 1, f"heat{shade}")
             parts.append(f"<g>{tip}{rect}</g>")
     drawing = _svg("heat", left + len(columns) * size, above + len(rows) * size, title, "".join(parts))
-    table = [(escape(name), *(_figure(value) for value in line)) for name, line in zip(rows, cells, strict=True)]
+    table = [(escape(name), *(_plain(value) for value in line)) for name, line in zip(rows, cells, strict=True)]
     return _with_table(drawing, title, ("", *columns), table)
 
 
-def banded(points: Sequence[Banded], *, title: str, heads: tuple[str, str, str, str], height: int = 140) -> Markup:
+def banded(
+    points: Sequence[Banded],
+    *,
+    title: str,
+    heads: tuple[str, str, str, str],
+    height: int = 140,
+    figure: Figure = _plain,
+) -> Markup:
     """Draw what was seen as a line over a band of what is normal; points outside the band are marked."""
     width = 640
     seen = [point.value for point in points if point.value is not None]
@@ -121,17 +139,18 @@ def banded(points: Sequence[Banded], *, title: str, heads: tuple[str, str, str, 
     parts.append(f'<polyline class="line" points="{" ".join(line)}"/>')
     for at, point in enumerate(points):
         if point.value is not None and not point.low <= point.value <= point.high:
-            tip = f"<title>{escape(point.label)}: {_figure(point.value)}</title>"
+            tip = f"<title>{escape(point.label)}: {figure(point.value)}</title>"
             parts.append(
                 f'<circle class="outside" cx="{at * step:.1f}" cy="{y(point.value)}" r="3.5">{tip}</circle>'
             )
     drawing = _svg("banded", width, height, title, "".join(parts), stretch=True)
+    drawing += _scale([point.label for point in points], figure(max(seen, default=0)))
     rows = [
         (
             escape(point.label),
-            "–" if point.value is None else _figure(point.value),
-            _figure(point.low),
-            _figure(point.high),
+            "–" if point.value is None else figure(point.value),
+            figure(point.low),
+            figure(point.high),
         )
         for point in points
     ]
@@ -196,8 +215,14 @@ def _svg(
     )
 
 
-def _figure(value: float) -> str:
-    return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+def _scale(labels: Sequence[str], most: str) -> Markup:
+    """Write under a stretched drawing when its time began, went on and ended, and above it how high it reaches."""
+    last = len(labels) - 1
+    told = dict.fromkeys(labels[round(last * part / 4)] for part in range(5)) if labels else {}
+    marks = "".join(f"<span>{escape(label)}</span>" for label in told)
+    return Markup(  # noqa: S704 - every value in it was escaped above
+        f'<div class="scale" aria-hidden="true"><span class="most">{escape(most)}</span>{marks}</div>'
+    )
 
 
 def _linked(label: str, href: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from lienthong.console.web.words import Words
-from lienthong.core import clock
+from lienthong.core import clock, numerals
 
 NOTHING = "–"
 _SPAN_S = (("day", 86400), ("hour", 3600), ("minute", 60))
@@ -18,8 +18,8 @@ def number(value: float | None, words: Words) -> str:
     """Write a number: 1.234.567 and 0,5 in Vietnamese, 1,234,567 and 0.5 in English."""
     if value is None:
         return NOTHING
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
-    return text if words.language == "en" else text.translate(str.maketrans(",.", ".,"))
+    form = "," if isinstance(value, int) else ",.1f"
+    return format(value, form) if words.language == "en" else numerals.vi(value, form)
 
 
 def money(value: int | None, words: Words) -> str:
@@ -29,17 +29,17 @@ def money(value: int | None, words: Words) -> str:
 
 def day(value: date | datetime | None, words: Words) -> str:
     """Write a day: 15/01/2026 in Vietnamese, 15 Jan 2026 in English."""
-    if value is None:
+    if not value:
         return NOTHING
     local = value.astimezone(clock.VIETNAM) if isinstance(value, datetime) else value
     return local.strftime("%d/%m/%Y" if words.language == "vi" else "%d %b %Y")
 
 
 def moment(value: datetime | None, words: Words) -> str:
-    """Write a moment to the second, in Vietnam time."""
+    """Write a moment to the second, in Vietnam time: 15/01/2026 10:05:00, or 15 Jan 2026 10:05:00."""
     if value is None:
         return NOTHING
-    return f"{value.astimezone(clock.VIETNAM):%H:%M:%S} {day(value, words)}"
+    return f"{day(value, words)} {value.astimezone(clock.VIETNAM):%H:%M:%S}"
 
 
 def span(value: timedelta | float | None, words: Words) -> str:
@@ -52,7 +52,8 @@ def span(value: timedelta | float | None, words: Words) -> str:
             rest = seconds % size // 60
             if unit == "hour" and rest:
                 return words("frame.hour_minutes", count=seconds // size, minutes=rest)
-            return words(f"frame.{unit}s", count=number(seconds // size, words))
+            name = "one_day" if unit == "day" and seconds < 2 * size else f"{unit}s"
+            return words(f"frame.{name}", count=number(seconds // size, words))
     return words("frame.seconds", count=max(seconds, 0))
 
 

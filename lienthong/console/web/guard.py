@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 import urllib.parse
-from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lienthong.console.accounts import sessions
+from lienthong.console.accounts import passkeys, sessions
 from lienthong.console.web import places
 from lienthong.console.web.desk import Desk
 from lienthong.console.web.visit import Visit, is_local
 from lienthong.console.web.words import Words
-from lienthong.core import crypto, errors, journal, settings
+from lienthong.core import crypto, errors, journal, settings_console
 
 VISITOR = "desk_visitor"
 FORM_FIELD = "_form"
@@ -27,6 +26,8 @@ _THEMES = ("auto", "light", "dark")
 _BEFORE_ALL_ELSE = frozenset(
     {"own", "own.password", "own.second_step", "own.second_step.set", "sign_out", "looks"}
 )
+# Where they may go as well once their password is their own.
+_PASSKEYS = frozenset(name for name in places.PLACES if name.startswith("own.passkeys"))
 
 # Browsers keep these for all that we serve: nothing from elsewhere, no script or style inside a page, no frames.
 # `same-origin` and not `no-referrer`: with that, browsers write `Origin: null` on our own forms. To other
@@ -47,7 +48,7 @@ HEADERS = {
 class Shield:
     """Puts the headers on every answer and refuses requests under another host's name (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp, chosen: settings.Console) -> None:
+    def __init__(self, app: ASGIApp, chosen: settings_console.Console) -> None:
         self._app, self._chosen = app, chosen
         self._is_https = chosen.public_url.startswith("https://")
 
@@ -98,7 +99,9 @@ async def admit(desk: Desk, request: Request, name: str) -> Visit | Response:
             detail_vi="Vai trò của bạn không được dùng chức năng này; hãy liên hệ quản trị viên.",
         )
     first = _first_to_do(visit)
-    return visit if not first or name in _BEFORE_ALL_ELSE else RedirectResponse(first, status_code=303)
+    if not first or name in _BEFORE_ALL_ELSE or (first != "own" and name in _PASSKEYS):
+        return visit
+    return RedirectResponse(visit.link(first), status_code=303)
 
 
 async def _visit(desk: Desk, request: Request, name: str) -> Visit:
@@ -122,7 +125,7 @@ async def _visit(desk: Desk, request: Request, name: str) -> Visit:
         request=request,
         place=name,
         words=Words(cookies.get("desk_language", "vi")),
-        theme=_one_of(_THEMES, cookies.get("desk_theme", "")),
+        theme=theme(request),
         form_token=hub.vault.digest(bound.encode(), purpose="desk-form"),
         now=now,
         browser=browser,
@@ -133,8 +136,10 @@ async def _visit(desk: Desk, request: Request, name: str) -> Visit:
     )
 
 
-def _one_of(known: Sequence[str], wanted: str) -> str:
-    return wanted if wanted in known else known[0]
+def theme(request: Request) -> str:
+    """Say in which colours somebody wants the desks, also where nobody was let in."""
+    wanted = request.cookies.get("desk_theme", "")
+    return wanted if wanted in _THEMES else _THEMES[0]
 
 
 def _must_be_from_here(desk: Desk, request: Request) -> None:
@@ -179,13 +184,15 @@ def _to_sign_in(visit: Visit) -> Response:
 
 
 def _first_to_do(visit: Visit) -> str:
-    """Say what this person must do before anything else, as an address."""
-    account, session = visit.who, visit.session
+    """Name the place where this person must do something before anything else; none where all is done."""
+    account, session, chosen = visit.who, visit.session, visit.hub.settings.console
     is_local_sign_in = session is None or session.method == "password"
     if account.must_change and is_local_sign_in:
-        return visit.link("own")
-    if visit.hub.settings.console.totp_required and not account.has_second_step and is_local_sign_in:
-        return visit.link("own.second_step")
+        return "own"
+    if passkeys.is_demanded(chosen, account.roles) and (session is None or session.method != passkeys.METHOD):
+        return "own.passkeys"
+    if chosen.totp_required and not account.has_second_step and is_local_sign_in:
+        return "own.second_step"
     return ""
 
 

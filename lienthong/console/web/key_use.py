@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lienthong.api_keys import keys, limits
 from lienthong.bus.hub import Hub
 from lienthong.core import clock, tables
-from lienthong.monitoring import asking, day_files, rollups
+from lienthong.monitoring import asking, rollups
 
 DAYS = 30
 # A maximum is suggested once a week is known, with half as much room above the busiest stretch of it.
@@ -57,11 +57,11 @@ async def of_key(hub: Hub, record: keys.KeyRecord) -> Use:
     today = now.astimezone(clock.VIETNAM).date()
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     since = datetime.combine(days[0], datetime.min.time(), clock.VIETNAM)
-    sources = asking.Sources(hub.storage, day_files.Archive(hub.settings.home / "record"))
+    sources = asking.of(hub.storage, hub.settings.home)
     question = asking.Question(since=since, until=now, key_id=record.id, direction="in")
     stated = limits.parse_all(record.limits)
     rows, used = await asyncio.gather(
-        rollups.counted(sources, question, by=["hour"]), _used(hub, record, stated, now=now)
+        rollups.counted(sources, question, by=["hour"], sums=()), _used(hub, record, stated, now=now)
     )
     by_hour = {row["hour"].astimezone(clock.VIETNAM): int(row["requests"]) for row in rows}
     cells = [[0] * 24 for _ in days]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lienthong.bus import outbox, targets
 from lienthong.bus.flows import target_switch
@@ -51,18 +51,30 @@ async def free(visit: Visit, chosen: Chosen, act: str) -> int:
 
 def end_of_pause(visit: Visit) -> datetime | None:
     """Read until when a pause lasts; none where it lasts until a person ends it. Raises InvalidRequest."""
-    given = visit.text("until")
-    if not given:
+    if not visit.text("until"):
         return None
-    try:
-        until = datetime.fromisoformat(given)
-    except ValueError:
-        until = visit.now
-    until = until.replace(tzinfo=clock.VIETNAM) if until.tzinfo is None else until
+    until = moment(visit, "until")
     if until <= visit.now:
         vi, en = "Thời điểm kết thúc phải ở sau lúc này.", "The end must lie ahead."
         raise errors.InvalidRequest(problems=(errors.FieldProblem("until", vi, en),))
     return until
+
+
+def moment(visit: Visit, name: str) -> datetime:
+    """Read a moment that was chosen in a form, in Vietnam time. Raises InvalidRequest."""
+    try:
+        found = datetime.fromisoformat(visit.text(name))
+    except ValueError as exc:
+        vi, en = "Hãy chọn ngày và giờ.", "Choose a day and an hour."
+        raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),)) from exc
+    return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found
+
+
+def offices_close(visit: Visit) -> datetime:
+    """Suggest when a pause ends: when offices close today, or four hours on where they have."""
+    closes = max(closes for _, closes in visit.hub.calendar.hours_on(visit.now.date()))
+    until = visit.now.replace(hour=closes.hour, minute=closes.minute, second=0, microsecond=0)
+    return until if until > visit.now else (visit.now + timedelta(hours=4)).replace(second=0, microsecond=0)
 
 
 async def pause(visit: Visit, name: str) -> None:

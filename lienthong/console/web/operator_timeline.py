@@ -79,8 +79,8 @@ def _targets(visit: Visit, story: Story) -> Iterator[Item]:
 def _payment(visit: Visit, story: Story) -> Iterator[Item]:
     t = visit.words
     for owed in story.obligations:
-        amount = _money(visit, owed["amount_vnd"])
-        yield Item(owed["created_at"], "payment", t("dossier.owed", name=owed["name"], amount=amount))
+        facts = {"name": t.of("obligations", owed["name"]), "amount": _money(visit, owed["amount_vnd"])}
+        yield Item(owed["created_at"], "payment", t("dossier.owed", **facts))
     for row in story.payments:
         provider, href = t.of("systems", row["provider"]), visit.link("payments.one", None, id=row["id"])
         amount = _money(visit, row["amount_vnd"])

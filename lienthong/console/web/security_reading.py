@@ -13,7 +13,7 @@ from lienthong.api_keys import key_store
 from lienthong.bus.hub import Hub
 from lienthong.console.web import charts
 from lienthong.core import access_record, clock, errors, journal, storage, tables
-from lienthong.monitoring import alerts, asking, baseline_store, baselines, day_files, rollups
+from lienthong.monitoring import alerts, asking, baseline_store, baselines, rollups
 
 _t, _r = tables.alerts, tables.responses
 PAGE = 50
@@ -35,7 +35,7 @@ class Inbox:
 
 def sources(hub: Hub) -> asking.Sources:
     """Say where this hub's record lies."""
-    return asking.Sources(hub.storage, day_files.Archive(hub.settings.home / "record"))
+    return asking.of(hub.storage, hub.settings.home)
 
 
 async def inbox(hub: Hub, query: Mapping[str, str], *, limit: int = PAGE) -> Inbox:
@@ -190,7 +190,7 @@ def _over_normal(
 
 
 def _told(hour: int) -> str:
-    return f"{datetime.fromtimestamp(hour * _HOUR_S, clock.VIETNAM):%H:%M %d/%m}"
+    return f"{datetime.fromtimestamp(hour * _HOUR_S, clock.VIETNAM):%d/%m %H:%M}"
 
 
 async def fired(hub: Hub, rule: str, *, since: datetime) -> list[float]:

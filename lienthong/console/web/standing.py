@@ -11,10 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.bus import targets
+from lienthong.bus.flows import maintenance
 from lienthong.bus.hub import Hub
 from lienthong.console.web import operator_outbox
 from lienthong.core import clock, storage, tables
-from lienthong.monitoring import asking, day_files, rollups
+from lienthong.monitoring import asking, rollups
 
 _m, _x = tables.messages, tables.exchanges
 HOURS = 24
@@ -24,7 +25,7 @@ _REFUSED = ("Server.Remote.Refused", "Server.Remote.Forbids")
 
 @dataclass(slots=True)
 class System:
-    """One outside system as it stands. `hours` are the hub's calls in each of the last 24 hours."""
+    """One outside system as it stands. `hours`: calls in each of the last 24; `failed`: those that failed."""
 
     name: str
     state: str = targets.ACTIVE
@@ -35,6 +36,8 @@ class System:
     last_success_at: datetime | None = None
     refused: int = 0
     hours: list[int] = field(default_factory=lambda: [0] * HOURS)
+    failed: list[int] = field(default_factory=lambda: [0] * HOURS)
+    window: maintenance.Window | None = None
     is_target: bool = False
 
 
@@ -65,8 +68,11 @@ class Matter:
 async def systems(hub: Hub) -> list[System]:
     """Describe every system that is enabled, or that messages wait for."""
     now = hub.now()
-    known, counts, calls = await asyncio.gather(
-        targets.listed(hub.storage), operator_outbox.waiting(hub), _calls(hub, now=now)
+    known, counts, calls, windows = await asyncio.gather(
+        targets.listed(hub.storage),
+        operator_outbox.waiting(hub),
+        _calls(hub, now=now),
+        maintenance.ahead(hub.storage, now=now),
     )
     names = {*hub.systems, *(it.name for it in known), *(row["target"] for row in counts)}
     found = {name: System(name) for name in sorted(names)}
@@ -78,6 +84,9 @@ async def systems(hub: Hub) -> list[System]:
     for name in hub.settings.dossiers.targets:
         if name in found:
             found[name].is_target = True
+    for window in windows:
+        if window.system in found and found[window.system].window is None:
+            found[window.system].window = window
     await _add_calls(hub, found, calls, now=now)
     return list(found.values())
 
@@ -94,9 +103,9 @@ def _count(it: System, row: dict[str, Any]) -> None:
 async def _calls(hub: Hub, *, now: datetime) -> list[dict[str, Any]]:
     """Count the hub's own calls by system, outcome and hour; whole hours come out of counts, not rows."""
     begun = _hour(now) - timedelta(hours=HOURS - 1)
-    sources = asking.Sources(hub.storage, day_files.Archive(hub.settings.home / "record"))
     question = asking.Question(since=begun, direction="out")
-    return await rollups.counted(sources, question, by=["system", "outcome", "hour"])
+    sources = asking.of(hub.storage, hub.settings.home)
+    return await rollups.counted(sources, question, by=["system", "outcome", "hour"], sums=())
 
 
 async def _add_calls(hub: Hub, found: dict[str, System], calls: list[dict[str, Any]], *, now: datetime) -> None:
@@ -109,6 +118,7 @@ async def _add_calls(hub: Hub, found: dict[str, System], calls: list[dict[str, A
         at = (hour - begun) // timedelta(hours=1)
         if 0 <= at < HOURS:
             it.hours[at] += row["requests"]
+            it.failed[at] += row["requests"] if row["outcome"] != "ok" else 0
         if row["outcome"].startswith(_REFUSED) and hour >= today:
             it.refused += row["requests"]
         if row["outcome"] == "ok":

@@ -165,6 +165,10 @@ class Visit:
             return None
         return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found.astimezone(clock.VIETNAM)
 
+    def figure(self, value: float) -> str:
+        """Write a count in this visitor's language, for charts."""
+        return forms.number(value, self.words)
+
     # ------------------------------------------------------------------------------------------------ answers
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:

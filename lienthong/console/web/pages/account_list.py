@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
-from lienthong.console.accounts import register, second_step, sessions
+from lienthong.console.accounts import passkeys, register, second_step, sessions
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -48,7 +48,10 @@ async def one(visit: Visit) -> Response:
     account = await register.show(visit.hub.storage, visit.param("id"))
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, account.id, now=visit.now, idle=idle)
-    return visit.page("account.html", account=account, sessions=found, all_roles=list(register.Role))
+    held = await passkeys.listed(visit.hub.storage, account.id)
+    return visit.page(
+        "account.html", account=account, sessions=found, passkeys=held, all_roles=list(register.Role)
+    )
 
 
 @routes.act("accounts.add")
@@ -96,6 +99,15 @@ async def take_second_step_away(visit: Visit) -> Response:
     changed = await second_step.take_away(visit.hub.storage, visit.param("id"), act=act)
     await _end_all(visit, changed.id)
     return visit.go("accounts.one", id=changed.id, said="accounts.step_taken")
+
+
+@routes.act("accounts.passkeys")
+async def take_passkeys_away(visit: Visit) -> Response:
+    """Take all passkeys away from somebody who lost them."""
+    act = visit.act("accounts.passkeys")
+    changed = await passkeys.take_away(visit.hub.storage, visit.param("id"), act=act)
+    await _end_all(visit, changed.id)
+    return visit.go("accounts.one", id=changed.id, said="accounts.passkeys_taken")
 
 
 @routes.act("accounts.link")

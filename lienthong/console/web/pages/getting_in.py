@@ -39,10 +39,11 @@ async def show(visit: Visit) -> Response:
     """Show the sign-in."""
     if visit.account is not None:
         return RedirectResponse("/", status_code=303)
-    return _form(visit)
+    return form(visit)
 
 
-def _form(visit: Visit, failure: errors.HubError | None = None) -> Response:
+def form(visit: Visit, failure: errors.HubError | None = None) -> Response:
+    """Show the sign-in, with what went wrong before."""
     to = visit.query.get("to", "") or visit.text("to")
     answer = visit.page(
         "sign_in.html",
@@ -50,6 +51,7 @@ def _form(visit: Visit, failure: errors.HubError | None = None) -> Response:
         to=to if is_local(to) else "",
         name=visit.text("name")[:60],
         failure=failure.detail(visit.words.language) if failure else "",
+        passkey=visit.link("sign_in.passkey") if visit.hub.settings.console.passkey_domain else "",
         outside="/sign-in/outside" if visit.hub.settings.console.identity_provider else "",
     )
     if failure is not None and failure.retry_after_s:
@@ -66,12 +68,12 @@ async def try_it(visit: Visit) -> Response:
     )
     try:
         token = await sign_in.with_password(visit.hub, offered, visit.browser)
-    except errors.CallerError as exc:
-        return _form(visit, exc)
-    return await _let_in(visit, token, visit.text("to"))
+    except (errors.CallerError, errors.CapacityReduced) as exc:
+        return form(visit, exc)
+    return await let_in(visit, token, visit.text("to"))
 
 
-async def _let_in(visit: Visit, token: str, to: str) -> Response:
+async def let_in(visit: Visit, token: str, to: str) -> Response:
     """Set the new session's cookie; one that was there before is ended, whoever brought it."""
     if visit.session is not None:
         await sessions.revoke(
@@ -138,9 +140,9 @@ async def come_back(visit: Visit) -> Response:
         )
         token = await sign_in.from_outside(visit.hub, name, signed_in.identity.key, visit.browser)
     except (errors.CallerError, errors.RemoteError) as exc:
-        answer = _form(visit, exc)
+        answer = form(visit, exc)
     else:
-        answer = await _let_in(visit, token, "/")
+        answer = await let_in(visit, token, "/")
     visit.desk.drop(answer, _OUTSIDE)
     return answer
 

@@ -32,7 +32,7 @@ async def show(visit: Visit) -> Response:
     columns = (
         Column("name", "settings.name", "code", sorts=True),
         Column("value", "settings.value"),
-        Column("set", "settings.set", "words", area="settings", sorts=True),
+        Column("set", "settings.whence", "words", area="settings", sorts=True),
     )
     listing = Listing("settings", columns, rows, visit.path, visit.query, total=len(rows)).sorted()
     return visit.listed(listing, "settings.html", risks=health.risks(visit.hub.settings))

@@ -6,8 +6,10 @@ import asyncio
 import csv
 import functools
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,18 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from lienthong.bus.flows import folding
+from lienthong.console.web import version_history
 from lienthong.console.web.listing import Column, Kind, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
 from lienthong.core import errors, storage, tables
-from lienthong.mappings import engine, paths, schema
+from lienthong.mappings import engine, history, paths, schema
 
 routes = Routes()
 _m, _p = tables.messages, tables.procedures
 _FILES = resources.files("lienthong.mappings").joinpath("codes")
 _PAGE = 200
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_UNMAPPED = 200
 _UNMAPPED = ("Server.Hub.UnmappedCode", "Server.Hub.UnmappedField")
 _ODD = ("unmapped_code", "unknown_field")
@@ -39,6 +43,7 @@ _MAPPINGS = (
     Column("codes", "mappings.codes", "number", sorts=True),
     Column("examples", "mappings.examples", "number", sorts=True),
     Column("digest", "mappings.digest", "code"),
+    Column("since", "mappings.in_force", "ago", sorts=True),
 )
 _LISTS = (
     Column("title", "codes.list", link="href"),
@@ -70,7 +75,7 @@ _KEPT: dict[str, tuple[sa.Table, tuple[tuple[str, Kind], ...]]] = {
 @routes.page("mappings")
 async def show(visit: Visit) -> Response:
     """List the contracts and what came without a translation."""
-    specs = await asyncio.to_thread(_every_spec)
+    specs, since = await asyncio.gather(asyncio.to_thread(_every_spec), history.since(visit.hub.storage))
     rows = [
         {
             "name": name,
@@ -81,6 +86,7 @@ async def show(visit: Visit) -> Response:
             "codes": sum(len(it.values) + len(it.also) for it in spec.codes.values()),
             "examples": len(spec.examples),
             "digest": _digest(name)[:12],
+            "since": since.get(f"{name}.yml"),
             "href": visit.link("mappings.one", None, name=name),
         }
         for name, spec in specs.items()
@@ -102,6 +108,7 @@ async def one(visit: Visit) -> Response:
         name=name,
         spec=spec,
         digest=_digest(name),
+        versions=version_history.changes(await history.of(visit.hub.storage, f"{name}.yml")),
         messages=await asyncio.to_thread(_told, name),
         is_on=name in visit.hub.systems,
     )
@@ -213,8 +220,10 @@ async def lists(visit: Visit) -> Response:
             at = sa.func.max(table.c.seen_at) if "seen_at" in dict(columns) else sa.null()
             count, renewed = (await conn.execute(sa.select(sa.func.count(), at).select_from(table))).one()
             rows.append(_list_row(visit, name, count, "kept", renewed))
+    since = await history.since(visit.hub.storage)
     for name, (_, content) in (await asyncio.to_thread(_files)).items():
-        rows.append(_list_row(visit, name, len(content), "shipped", None))
+        changed_at = since.get(f"{name.removeprefix('file_')}.csv")
+        rows.append(_list_row(visit, name, len(content), "shipped", changed_at))
     listing = Listing("codes", _LISTS, rows, visit.path, visit.query, total=len(rows))
     return visit.listed(listing, "catalogue/codes.html")
 
@@ -241,7 +250,9 @@ async def one_list(visit: Visit) -> Response:
     shown = rows if is_file else rows[after : after + _PAGE]
     listing = Listing(name, columns, shown, visit.path, visit.query, total=len(rows))
     listing.cursor = str(after + _PAGE) if not is_file and len(rows) > after + _PAGE else ""
-    return visit.listed(listing, "catalogue/code_list.html", name=name)
+    file = f"{name.removeprefix('file_')}.csv" if name.startswith("file_") else ""
+    versions = version_history.changes(await history.of(visit.hub.storage, file)) if file else []
+    return visit.listed(listing, "catalogue/code_list.html", name=name, versions=versions)
 
 
 async def _rows(visit: Visit, name: str) -> tuple[list[tuple[str, Kind]], list[dict[str, Any]]]:
@@ -253,7 +264,11 @@ async def _rows(visit: Visit, name: str) -> tuple[list[tuple[str, Kind]], list[d
     found = (await asyncio.to_thread(_files)).get(name)
     if found is None:
         raise errors.NotFound("there is no such list", detail_vi="Không có danh mục này.")
-    return [(it, "code" if "code" in it else "text") for it in found[0]], found[1]
+    return [(it, "code" if "code" in it else _kind(found[1], it)) for it in found[0]], found[1]
+
+
+def _kind(rows: list[dict[str, Any]], name: str) -> Kind:
+    return "day" if any(isinstance(row[name], date) for row in rows) else "text"
 
 
 @functools.cache
@@ -264,6 +279,11 @@ def _files() -> dict[str, tuple[list[str], list[dict[str, Any]]]]:
         if file.name.endswith(".csv"):
             with file.open("r", encoding="utf-8") as opened:
                 lines = csv.DictReader(opened)
-                rows: list[dict[str, Any]] = [dict(row) for row in lines]
+                rows = [{name: _value(text) for name, text in row.items()} for row in lines]
                 found[f"file_{file.name.removesuffix('.csv')}"] = (list(lines.fieldnames or ()), rows)
     return found
+
+
+def _value(text: str) -> Any:
+    """Read a day as one, so that it is written as days are here."""
+    return date.fromisoformat(text) if _DAY.fullmatch(text or "") else text

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from lienthong.api_keys import acts
 from lienthong.connectors import bank_qr
-from lienthong.console.accounts import passwords, register, second_step, sessions, views
+from lienthong.console.accounts import passkeys, passwords, register, second_step, sessions, views
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
 from lienthong.core import errors, storage, tables
@@ -22,7 +22,8 @@ async def show(visit: Visit) -> Response:
     """Show one's account."""
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, visit.who.id, now=visit.now, idle=idle)
-    return visit.page("own.html", sessions=found, shortest=passwords.SHORTEST)
+    held = await passkeys.listed(visit.hub.storage, visit.who.id)
+    return visit.page("own.html", sessions=found, passkeys=held, shortest=passwords.SHORTEST)
 
 
 @routes.act("own.password")
@@ -32,14 +33,14 @@ async def change_password(visit: Visit) -> Response:
     if new != again:
         problem = errors.FieldProblem("again", "Hai lần gõ mật khẩu mới khác nhau.", "The two new ones differ.")
         raise errors.InvalidRequest(problems=(problem,))
-    await _must_know(visit, old)
+    await must_know(visit, old)
     act = acts.Act("accounts.password", visit.who.name, visit.now, "own password")
     await register.set_password(visit.hub.storage, visit.who.id, new, by_owner=True, act=act)
-    await _end_others(visit)
+    await end_others(visit)
     return visit.go("own", said="own.password_changed")
 
 
-async def _must_know(visit: Visit, password: str) -> None:
+async def must_know(visit: Visit, password: str) -> None:
     """Insist that whoever sits there knows the password; a browser left open is not enough."""
     asked = tables.accounts.select().where(tables.accounts.c.id == visit.who.id)
     async with visit.hub.storage.reading() as conn:
@@ -49,7 +50,8 @@ async def _must_know(visit: Visit, password: str) -> None:
         raise errors.InvalidRequest(problems=(problem,))
 
 
-async def _end_others(visit: Visit) -> None:
+async def end_others(visit: Visit) -> None:
+    """End the other sessions of this person."""
     await sessions.revoke(
         visit.hub.storage,
         visit.who.id,
@@ -84,12 +86,12 @@ async def set_second(visit: Visit) -> Response:
             "the secret is not of this page; begin again", detail_vi="Biểu mẫu đã cũ; hãy làm lại từ đầu."
         ) from exc
     if visit.who.has_password:
-        await _must_know(visit, str(visit.form.get("password") or ""))
+        await must_know(visit, str(visit.form.get("password") or ""))
     act = acts.Act("accounts.second_step", visit.who.name, visit.now, "own second step")
     codes = await second_step.set_up(
         visit.hub.storage, visit.hub.vault, visit.who.id, secret=secret, code=visit.text("code"), act=act
     )
-    await _end_others(visit)
+    await end_others(visit)
     return visit.page("recovery.html", codes=codes)
 
 
@@ -100,7 +102,7 @@ async def end_sessions(visit: Visit) -> Response:
     if wanted:
         await sessions.revoke(visit.hub.storage, visit.who.id, by=visit.who.name, now=visit.now, only=wanted)
     else:
-        await _end_others(visit)
+        await end_others(visit)
     return visit.go("own", said="own.sessions_ended")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -79,16 +78,11 @@ async def one(visit: Visit) -> Response:
     if row is None:
         raise errors.NotFound("no such target", detail_vi="Không có nơi nhận này.")
     causes = [_cause(visit, it) for it in await operator_outbox.groups(visit.hub) if it["target"] == name]
-    hours = visit.hub.calendar.hours_on(visit.now.date())
-    closes = max(closes for _, closes in hours)
-    until = visit.now.replace(hour=closes.hour, minute=closes.minute, second=0, microsecond=0)
-    if until <= visit.now:
-        until = (visit.now + timedelta(hours=4)).replace(second=0, microsecond=0)
     return visit.page(
         "operator/target.html",
         row=row,
         causes=Listing("causes", _CAUSES, causes, visit.path, visit.query),
-        until=f"{until:%Y-%m-%dT%H:%M}",
+        until=f"{operator_acts.offices_close(visit):%Y-%m-%dT%H:%M}",
         is_working=visit.hub.calendar.is_working_day(visit.now.date()),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lienthong.console.web import charts, operator_outbox, standing
+from lienthong.console.web import charts, forms, operator_outbox, standing
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -25,6 +25,7 @@ _COLUMNS = (
     Column("refused", "overview.refused", "number", sorts=True),
     Column("hours", "overview.hours", "chart"),
     Column("reason", "overview.reason"),
+    Column("window", "overview.window"),
 )
 
 
@@ -66,7 +67,17 @@ def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
         "refused": it.refused,
         "hours": charts.sparkline(it.hours, title=title),
         "reason": it.reason,
+        "window": _window(visit, it),
         "href": visit.link("systems.one", None, name=it.name),
         "waiting_href": visit.link("messages", {"state": "pending", "target": it.name}),
         "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
     }
+
+
+def _window(visit: Visit, it: standing.System) -> str:
+    """Say until when maintenance lasts, or when the next begins."""
+    if it.window is None:
+        return ""
+    is_on = it.window.is_on(visit.now)
+    at = it.window.ends_at if is_on else it.window.begins_at
+    return visit.words("overview.window_on" if is_on else "overview.window_next", at=forms.moment(at, visit.words))

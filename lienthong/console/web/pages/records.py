@@ -7,6 +7,7 @@ import dataclasses
 import io
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,16 @@ _PAGE, _EXPORT = 100, 10_000
 _TOP = 8
 _NEAR = timedelta(minutes=10)
 _LONGEST_EXPORT = timedelta(days=31)
-_BY_DAY_FROM = timedelta(days=4)
+_MOST_BARS = 200
+# How wide a bar may be, and what it is counted by: as many bars as an eye can tell apart, and no more.
+_WIDTHS = (
+    (timedelta(minutes=1), "minute"),
+    (timedelta(minutes=5), "minute"),
+    (timedelta(minutes=15), "quarter"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(hours=6), "hour"),
+    (timedelta(days=1), "day"),
+)
 _NAMES = ("key_id", "organisation", "official", "operation", "outcome", "address", "dossier_code", "request_id")
 TOPS = ("key_id", "official", "operation", "address")
 _COLUMNS = (
@@ -74,17 +84,21 @@ async def show(visit: Visit) -> Response:
     asked, sources = question(visit), security_reading.sources(visit.hub)
     reader = search.Reader(visit.who.name, "")
     limit = _EXPORT if visit.query.get("export") == "csv" else _PAGE
-    cursor = visit.query.get("after") or None
-    found = await search.page(sources, asked, reader=reader, now=visit.now, limit=limit, cursor=cursor)
-    listing = Listing("records", _COLUMNS, [], visit.path, visit.query, cursor=found.next_cursor or "")
-    listing.rows = [_row(visit, listing, row) for row in found.items]
+    listing = Listing("records", _COLUMNS, [], visit.path, visit.query)
+    await search.record_reading(sources, reader, "journal.search", asked=asked.asked(), now=visit.now)
+    rows = search.found(sources, asked, limit=limit, cursor=visit.query.get("after") or None)
     chart = total = None
     kept: list[dict[str, Any]] = []
     if limit == _PAGE:
-        (chart, total), kept = await asyncio.gather(
+        found, (chart, total), kept = await asyncio.gather(
+            rows,
             _histogram(visit, sources, asked, listing),
             views.listed(visit.hub.storage, visit.who.id, "records"),
         )
+    else:
+        found = await rows
+    listing.rows = [_row(visit, listing, row) for row in found.items]
+    listing.cursor = found.next_cursor or ""
     tops = visit.link("records.tops", {name: value for name, value in visit.query.items() if name != "after"})
     return visit.listed(listing, "security/records.html", chart=chart, total=total, kept=kept, tops=tops)
 
@@ -101,27 +115,30 @@ def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, An
 async def _histogram(
     visit: Visit, sources: asking.Sources, asked: asking.Question, listing: Listing
 ) -> tuple[Any, int]:
-    """Count over time, so that a stretch can be chosen: by hours, over many days by days."""
-    span = visit.until - visit.since
-    unit = "day" if span > _BY_DAY_FROM else "hour"
-    size = timedelta(days=1) if unit == "day" else timedelta(hours=1)
-    counted = {row[unit]: row["requests"] for row in await rollups.counted(sources, asked, by=[unit])}
-    begin = _floor(visit.since, unit)
+    """Count over time, so that a stretch can be chosen: by a minute to a day a bar, as long as the time is."""
+    size, unit = next((it for it in _WIDTHS if it[0] * _MOST_BARS >= visit.until - visit.since), _WIDTHS[-1])
+    counted: Counter[datetime] = Counter()
+    for row in await rollups.counted(sources, asked, by=[unit], sums=()):
+        counted[_floor(row[unit], size)] += row["requests"]
+    begin = _floor(visit.since, size)
     bars = []
-    for place in range(min(int((visit.until - begin) / size) + 1, 400)):
+    for place in range(min(int((visit.until - begin) / size) + 1, 2 * _MOST_BARS)):
         at = begin + size * place
-        told = f"{at:%d/%m}" if unit == "day" else f"{at:%H:%M %d/%m}"
+        told = f"{at:%d/%m}" if unit == "day" else f"{at:%d/%m %H:%M}"
         ends = {"from": _text(at), "to": _text(at + size)}
         href = listing.address(range="", **ends)
-        bars.append(charts.Bar(told, counted.get(at, 0), href, ends["from"], ends["to"]))
+        bars.append(charts.Bar(told, counted[at], href, ends["from"], ends["to"]))
     words = visit.words
-    heads = (words(f"records.{unit}"), words("records.calls"))
-    return charts.histogram(bars, title=words("records.over_time"), heads=heads), sum(counted.values())
+    heads = (words("records.day" if unit == "day" else "records.from_when"), words("records.calls"))
+    drawn = charts.histogram(bars, title=words("records.over_time"), heads=heads, figure=visit.figure)
+    return drawn, counted.total()
 
 
-def _floor(at: datetime, unit: str) -> datetime:
-    local = at.astimezone(clock.VIETNAM).replace(minute=0, second=0, microsecond=0)
-    return local.replace(hour=0) if unit == "day" else local
+def _floor(at: datetime, size: timedelta) -> datetime:
+    """Say when the stretch of a day that holds a moment began, by the clock here."""
+    local = at.astimezone(clock.VIETNAM)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (local - midnight) // size * size
 
 
 def _text(at: datetime) -> str:
@@ -135,7 +152,7 @@ async def tops(visit: Visit) -> Response:
     reader = search.Reader(visit.who.name, "")
     told = {**asked.asked(), "count_by": ",".join(TOPS)}
     await search.record_reading(sources, reader, "journal.count", asked=told, now=visit.now)
-    counted = await asyncio.gather(*(rollups.counted(sources, asked, by=[name]) for name in TOPS))
+    counted = await asyncio.gather(*(rollups.counted(sources, asked, by=[name], sums=()) for name in TOPS))
     keys = await security_reading.key_names(visit.hub, (row["key_id"] for row in counted[0][:_TOP]))
     listing = Listing("records", (), [], visit.link("records"), visit.query)
     found = []
@@ -150,7 +167,8 @@ async def tops(visit: Visit) -> Response:
             if row[name]
         ][:_TOP]
         heads = (visit.words(f"records.{name}"), visit.words("records.calls"))
-        found.append(_Top(name, charts.bars(bars, title=visit.words(f"records.top_{name}"), heads=heads)))
+        title = visit.words(f"records.top_{name}")
+        found.append(_Top(name, charts.bars(bars, title=title, heads=heads, figure=visit.figure)))
     return visit.page("security/tops.html", tops=[top for top in found if top.chart])
 
 

@@ -141,12 +141,12 @@ def _chart(visit: Visit, points: list[charts.Banded] | list[charts.Bar]) -> Any:
     banded = [point for point in points if isinstance(point, charts.Banded)]
     if banded:
         heads = (words("alerts.hour"), words("alerts.seen"), words("alerts.from"), words("alerts.at_most"))
-        return charts.banded(banded, title=words("alerts.chart_banded"), heads=heads)
+        return charts.banded(banded, title=words("alerts.chart_banded"), heads=heads, figure=visit.figure)
     bars = [point for point in points if isinstance(point, charts.Bar)]
     if not any(bar.value for bar in bars):
         return None
     heads_2 = (words("alerts.hour"), words("alerts.calls"))
-    return charts.histogram(bars, title=words("alerts.chart_alone"), heads=heads_2)
+    return charts.histogram(bars, title=words("alerts.chart_alone"), heads=heads_2, figure=visit.figure)
 
 
 def _figures(visit: Visit, alert: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -154,15 +154,19 @@ def _figures(visit: Visit, alert: Mapping[str, Any]) -> list[tuple[str, Any, Any
     seen, normal = alert["seen"], alert["normal"]
     names = [*seen, *(name for name in normal if name not in seen)]
     return [
-        (visit.words.of("findings", name), _figure(visit, seen.get(name)), _figure(visit, normal.get(name)))
+        (
+            visit.words.of("findings", name),
+            _figure(visit, name, seen.get(name)),
+            _figure(visit, name, normal.get(name)),
+        )
         for name in names
     ]
 
 
-def _figure(visit: Visit, value: Any) -> Any:
-    """Write a figure of a finding: shares keep their decimals."""
+def _figure(visit: Visit, name: str, value: Any) -> Any:
+    """Write a figure of a finding: shares in percent, other fractions with their decimals."""
     if isinstance(value, float):
-        text = f"{value:.4g}"
+        text = f"{value * 100:.3g} %" if name.endswith("share") else f"{value:.4g}"
         return text.replace(".", ",") if visit.words.language == "vi" else text
     return forms.number(value, visit.words) if isinstance(value, int) else value
 
@@ -178,7 +182,7 @@ async def timeline(visit: Visit) -> Response:
     items += [
         {
             "at": row["at"],
-            "title": f"{row['act']} · {row['actor']}",
+            "title": f"{visit.words.of('acts', row['act'])} · {row['actor']}",
             "detail": row["reason"],
             "state": "",
             "href": "",
@@ -213,9 +217,7 @@ def _of_alerts(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
         if row["closed_at"]:
             verdict = visit.words("alerts.was_closed", verdict=visit.words.of("verdict", row["closed_as"]))
             detail = f"{row['closed_by']}: {row['closed_reason']}"
-            items.append(
-                {"at": row["closed_at"], "title": verdict, "detail": detail, "state": "closed", "href": href}
-            )
+            items.append({"at": row["closed_at"], "title": verdict, "detail": detail, "state": "", "href": href})
     return items
 
 
@@ -223,7 +225,7 @@ def _of_responses(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, An
     items = []
     for row in rows:
         kind = visit.words.of("response", row["kind"])
-        until = f"{visit.words('alerts.until')} {row['until']:%H:%M %d/%m/%Y}"
+        until = f"{visit.words('alerts.until')} {forms.moment(row['until'], visit.words)}"
         detail = f"{row['begun_by']}: {row['reason']}. {until}"
         items.append({"at": row["begun_at"], "title": kind, "detail": detail, "state": "", "href": ""})
         if row["undone_at"]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
+from lienthong.core import records
 from lienthong.monitoring import health
 
 routes = Routes()
@@ -21,14 +24,18 @@ async def show(visit: Visit) -> Response:
 async def results(visit: Visit) -> Response:
     """Run every check and tell what came of it; nothing is changed by it."""
     found = await health.check_everything(visit.hub)
+    return visit.page("catalogue/check.html", results=told(visit, found))
+
+
+def told(visit: Visit, found: Sequence[records.CheckResult]) -> list[dict[str, str]]:
+    """Put results into rows in the visitor's language, what is wrong first."""
     rows = [
         {
             "state": "failed" if not it.ok else "risk" if it.facts.get("risk") else "ok",
             "name": it.name.partition(":")[0],
-            "part": it.name.partition(":")[2].strip(),
+            "part": visit.words.of("check_parts", it.name.partition(":")[2].strip()),
             "told": it.en if visit.words.language == "en" else it.vi,
         }
         for it in found
     ]
-    rows.sort(key=lambda row: ("failed", "risk", "ok").index(row["state"]))
-    return visit.page("catalogue/check.html", results=rows)
+    return sorted(rows, key=lambda row: ("failed", "risk", "ok").index(row["state"]))

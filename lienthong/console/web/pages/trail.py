@@ -19,7 +19,7 @@ _EXPORT = 10_000
 _COLUMNS = (
     Column("at", "trail.at", "moment"),
     Column("actor", "trail.actor", link="by_actor"),
-    Column("act", "trail.act", "code", link="by_act"),
+    Column("act", "trail.act", "words", area="acts", link="by_act"),
     Column("object", "trail.object", "code", link="by_object"),
     Column("reason", "trail.reason"),
     Column("outcome", "trail.outcome", "chip"),

@@ -81,6 +81,7 @@
       const fresh = answer.ok && parsed(await answer.text()).getElementById(part.id);
       if (!fresh) throw new Error();
       part.replaceChildren(...fresh.childNodes);
+      if (!fresh.dataset.every) delete part.dataset.every;
       part.classList.remove("stale");
     } catch {
       if (!part.classList.contains("stale")) told(document.getElementById("told").dataset.stale);
@@ -89,8 +90,13 @@
   }
   for (const part of document.querySelectorAll("[data-load]")) {
     const every = Number(part.dataset.every);
-    if (every) setInterval(renew, every * 1000, part); else renew(part);
+    if (!every) { renew(part); continue; }
+    // Until the page itself says that there is nothing more to come.
+    const again = setInterval(async () => { await renew(part); if (!part.dataset.every) clearInterval(again); }, every * 1000);
   }
+
+  const here = document.querySelector(".rail [aria-current]");
+  if (here) here.parentElement.scrollIntoView({ block: "nearest", inline: "center" });
 
   // ---- keyboard ---------------------------------------------------------------------------------------------------
   const rows = () => [...document.querySelectorAll("table[data-keys] tbody tr")];
