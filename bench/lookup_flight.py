@@ -25,7 +25,7 @@ import gate
 # 1,000, who came after a slow moment of the machine queued for a place, and the queue hardly ever ended (p99 5 s).
 KEPT, TAKES_S, MOST = 950, 1.0, 2_000
 # How many come a second: while they gather, and while it is measured; how many the registry lets go at the end.
-GATHERING, MEASURED, LET_GO, WARM_UP = 250, 50, 250, 20
+GATHERING, MEASURED, LET_GO, WARM_UP = 250, 50, 400, 20
 AGENCY, OFFICIAL, DOSSIERS = "000.00.00.H38", "CB000123", 50
 SYSTEM, PATH = "population_c06", "/r1/VN/GOV/C06/dancu"
 # An invented person.
@@ -39,12 +39,18 @@ ANSWER = (
 )
 
 
+def prepare(program: str, folder: Path) -> None:
+    """Set up in a folder what `measure` needs there."""
+    told = figures.child(program, "--lookups", "prepare", str(folder / "lookups"))
+    (folder / "callers.json").write_text(json.dumps(told))
+
+
 def measure(program: str, folder: Path, *, seconds: float) -> dict[str, float]:
     """Run registry, hub and callers as processes of their own; gives what was added to the registry's time."""
     home, registry = folder / "lookups", figures.free_port()
+    told = json.loads((folder / "callers.json").read_text())
     with contextlib.ExitStack() as stack:
         stack.enter_context(_running(program, "--lookups", "registry", str(registry), port=registry))
-        told = figures.child(program, "--lookups", "prepare", str(home))
         port = figures.free_port()
         server = stack.enter_context(
             _running(program, "--lookups", "serve", str(home), str(port), str(registry), port=port)

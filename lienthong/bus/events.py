@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import clock, tables
 
+_PUT = tables.events.insert()
+
 
 def row(kind: str, subject: str, facts: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Make the row of one event; `facts` must be JSON and hold no personal data."""
@@ -24,4 +26,4 @@ def row(kind: str, subject: str, facts: Mapping[str, Any], *, now: datetime) -> 
 
 async def put(tx: AsyncConnection, kind: str, subject: str, facts: Mapping[str, Any], *, now: datetime) -> None:
     """Write one event in the caller's transaction."""
-    await tx.execute(tables.events.insert(), [row(kind, subject, facts, now=now)])
+    await tx.execute(_PUT, row(kind, subject, facts, now=now))

@@ -17,6 +17,7 @@ from lienthong.mappings import engine, post_places, transforms
 DUPLICATE_WORDS = ("đã tồn tại", "da ton tai", "already exist")
 _DAY_S = 86_400.0
 _REFUSED = frozenset({401})
+Tidy = Callable[[money.ParcelEvent], money.ParcelEvent]
 
 
 class Settings(base.Settings):
@@ -163,6 +164,28 @@ def event_of(message: engine.Message, row: Mapping[str, Any]) -> money.ParcelEve
     made = event_number(event.waybill or event.number, event.carrier_code, event.occurred_at.isoformat())
     collected = event.cod_collected_vnd if event.state == "delivered" else None
     return event.model_copy(update={"event_id": made, "cod_collected_vnd": collected})
+
+
+def way_of(
+    message: engine.Message, rows: Iterable[Mapping[str, Any]], *, system: str, tidy: Tidy = lambda event: event
+) -> money.TrackingPage:
+    """Read the way of one parcel, oldest first; a row that cannot be read is named and holds up no other.
+
+    Raises RemoteGarbled where there are rows and none of them can be read.
+    """
+    found: dict[str, money.ParcelEvent] = {}
+    unread: list[str] = []
+    for place, row in enumerate(rows, start=1):
+        try:
+            event = tidy(event_of(message, row))
+        except (errors.RemoteGarbled, errors.MappingError):
+            unread.append(f"row {place}")
+        else:
+            found[event.event_id] = event
+    if unread and not found:
+        raise outcomes.garbled("no event that can be read", system=system)
+    events = tuple(sorted(found.values(), key=lambda it: it.occurred_at))
+    return money.TrackingPage(events=events, cursor="", is_last=True, unread=tuple(unread))
 
 
 def not_offered(system: str, operation: str) -> errors.NotOffered:

@@ -306,8 +306,8 @@ class PostalCarrier(Protocol):
         """Give the next page of the feed of all parcels. Raises NotOffered where there is no such feed."""
         ...
 
-    async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
-        """Give the events of one parcel. Raises NotOffered where only the feed tells."""
+    async def track(self, waybill: str) -> money.TrackingPage:
+        """Give all that is told of one parcel. Raises NotOffered where only the feed tells."""
         ...
 
 

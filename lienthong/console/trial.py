@@ -109,10 +109,11 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
             # Short, and open to the user that the server runs as: the path also names its socket.
             os.environ["LIENTHONG_DATABASE__URL"] = beside.enter_context(services.postgres(home / "postgresql"))
             os.environ["LIENTHONG_REDIS__URL"] = beside.enter_context(services.valkey(home / "valkey"))
-        os.environ.update(environment(settings.load(os.environ).sandbox.port, home))
+        given = settings.load(os.environ)
+        os.environ.update(environment(given.sandbox.port, home))
         (home / "trust").mkdir(exist_ok=True)
         os.environ.setdefault("LIENTHONG_DOCUMENTS__TRUST_FOLDER", str((home / "trust").resolve()))
-        for name, value in trial_systems.files(home).items():
+        for name, value in {**trial_systems.files(home), **trial_systems.called_at(given)}.items():
             os.environ.setdefault(name, value)
         chosen = settings.load(os.environ)
         _write_config(home)

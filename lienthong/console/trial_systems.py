@@ -105,3 +105,8 @@ def callbacks(chosen: settings.Settings) -> dict[str, str]:
     found = {name: f"{base}/{name}/{last}" for name, last in _CALLED_AT.items()}
     secret = chosen.post.callback_secret
     return found | ({"ems": f"{base}/ems/{secret.get_secret_value()}"} if secret else {})
+
+
+def called_at(chosen: settings.Settings) -> dict[str, str]:
+    """Give the setting by which MoMo is told where to call: it wants the address with every payment."""
+    return {"LIENTHONG_SYSTEMS__MOMO__CALLBACK_URL": callbacks(chosen)["momo"]}

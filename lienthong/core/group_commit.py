@@ -7,17 +7,16 @@ end in the thread of the writing connection: its statements answer at once, so t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.core import errors
+from lienthong.core import errors, groups
 
 Work = Callable[[AsyncConnection], Awaitable[Any]]
 # Bounds how long the first of a group waits for the last.
@@ -32,9 +31,8 @@ class Desk:
     def __init__(
         self, engine: sa.Engine, turn: asyncio.Lock, named: Callable[[], AbstractAsyncContextManager[None]]
     ) -> None:
-        self._engine, self._turn, self._named = engine, turn, named
-        self._waiting: deque[tuple[Work, asyncio.Future[Any]]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._engine, self._named = engine, named
+        self._queue = groups.Queue[Work](self._settle, turn=turn, most=MOST_TOGETHER)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sa.Connection | None = None
 
@@ -43,34 +41,17 @@ class Desk:
 
         Who stops waiting before its group begins has nothing written; later, it is written all the same.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._serve(), name="group-commit")
-        return await future
+        return await self._queue.served(work)
 
     async def close(self) -> None:
         """Write what waits, and give the connection back."""
-        if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._queue.close()
         thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.get_running_loop().run_in_executor(thread, self._let_go)
             thread.shutdown(wait=False)
 
-    async def _serve(self) -> None:
-        while self._waiting:
-            async with self._turn:
-                group: list[tuple[Work, asyncio.Future[Any]]] = []
-                while self._waiting and len(group) < MOST_TOGETHER:
-                    work, future = self._waiting.popleft()
-                    if not future.done():
-                        group.append((work, future))
-                if group:
-                    await self._settle(group)
-
-    async def _settle(self, group: Sequence[tuple[Work, asyncio.Future[Any]]]) -> None:
+    async def _settle(self, group: groups.Group[Work]) -> None:
         works = [work for work, _ in group]
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
@@ -90,11 +71,8 @@ class Desk:
                     continue
                 if failure is None:
                     writing.result()[number].tell(future)
-                elif isinstance(failure, errors.StorageUnavailable):
-                    # One for each: an error that several tasks raise would gather the traces of all.
-                    future.set_exception(errors.StorageUnavailable(**failure.facts))
                 else:
-                    future.set_exception(failure)
+                    groups.fail(future, failure)
 
     # ------------------------------------------------------------------------------------------- in its thread
 

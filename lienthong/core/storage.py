@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -21,6 +20,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from lienthong.core import errors, gathered, group_commit, sqlite_driver
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 BUSY_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
@@ -37,6 +37,7 @@ class Storage:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._write_lock = asyncio.Lock()
+        self._desks: dict[gathered.Work[Any, Any], gathered.Desk] = {}
         if self.is_sqlite:
             _make_private(url)
             self._writer = _sqlite_engine(url, size=1)
@@ -101,21 +102,31 @@ class Storage:
                     raise
         raise errors.StorageUnavailable()
 
-    async def together(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], *, writes_at_once: bool = False
-    ) -> T:
+    async def together(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction that it may share with others who wait to write at the same moment.
 
         It comes back when its own is committed. What `work` raises undoes its own part; where the database fails,
         all who share hear StorageUnavailable. `work` waits for nothing but statements of its connection. On
         PostgreSQL each has a transaction of its own, repeated where the database asks for that: writers do not
         wait for each other there, and the server itself lets commits that meet share one wait for the disk.
-        `writes_at_once`: `work` asks nothing of what it writes, which may go there as one statement.
         """
         if self.is_sqlite:
             found: T = await self._desk.write(work)
             return found
-        return await self.write(functools.partial(gathered.done, work) if writes_at_once else work)
+        return await self.write(work)
+
+    async def gathered(self, work: gathered.Work[Item, T], item: Item) -> T | None:
+        """Do `work` for `item`, and in the same transaction for all others that wait for it. None: take it alone.
+
+        That is what `work` says of an item with None, and what is said of each where anything failed: then
+        nothing of the group is written. It comes back when the group is committed; raises StorageUnavailable.
+        `work`, a function of a module, must wait for nobody's lock, write no row with two statements, and ask
+        nothing of a write.
+        """
+        if work not in self._desks:
+            self._desks[work] = gathered.Desk(work, self.transaction, in_one_message=not self.is_sqlite)
+        found: T | None = await self._desks[work].take(item)
+        return found
 
     def insert(self, table: sa.Table) -> Any:
         """Give an INSERT that knows `on_conflict_do_…` in the words of this database."""
@@ -123,6 +134,8 @@ class Storage:
 
     async def close(self) -> None:
         """Give back all connections."""
+        for desk in self._desks.values():
+            await desk.close()
         if self.is_sqlite:
             await self._desk.close()
         await self._writer.dispose()

@@ -12,6 +12,7 @@ from lienthong.sandbox.imitation import Request
 from lienthong.sandbox.payment_book import Payment
 from lienthong.sandbox.wire import Reply
 
+_STYLE = "/_sandbox/static/sandbox.css"
 CHOICE = "choice"
 CHOICES = {
     "pay": "Thanh toán / pay",
@@ -66,7 +67,7 @@ def to_choose(
     links = {choice: html.escape(urlencode({**kept, CHOICE: choice})) for choice in choices}
     rows = "".join(f'<li><a href="?{to}">{html.escape(CHOICES[choice])}</a></li>' for choice, to in links.items())
     amount = f"{amount_vnd:,}".replace(",", ".")
-    return page(name, f"<p>{html.escape(info)}</p><p><strong>{amount} đ</strong></p><ul>{rows}</ul>")
+    return page(name, f'<p>{html.escape(info)}</p><p class="amount">{amount} đ</p><ul>{rows}</ul>')
 
 
 def said(name: str, text: str, *, status: int = 200, outcome: str = "read") -> Reply:
@@ -81,7 +82,9 @@ def page(name: str, inside: str, *, status: int = 200) -> Reply:
     title = html.escape(f"{name}: thanh toán giả lập / imitation payment")
     text = (
         '<!DOCTYPE html><html lang="vi"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1>{inside}</body></html>"
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
+        f'<link rel="stylesheet" href="{_STYLE}"></head><body><main class="pay"><h1>{html.escape(name)}</h1>'
+        f'<p class="note">Thanh toán giả lập: không có tiền thật / imitation payment: no real money</p>'
+        f"{inside}</main></body></html>"
     )
     return Reply(text.encode(), status, wire.HTML)

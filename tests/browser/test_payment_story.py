@@ -58,8 +58,8 @@ def page(browser: Any) -> Iterator[Any]:
 
 
 def seen(page: Any, name: str) -> None:
-    """Keep a picture for whoever wants to look, where LIENTHONG_SCREENSHOTS names a folder."""
-    if folder := os.environ.get("LIENTHONG_SCREENSHOTS"):
+    """Keep a picture for whoever wants to look, where LIENTHONG_PICTURES names a folder."""
+    if folder := os.environ.get("LIENTHONG_PICTURES"):
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
 

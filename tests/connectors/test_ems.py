@@ -161,14 +161,14 @@ async def test_what_ems_has_no_public_call_for_is_said(stage: Stage) -> None:
 
 
 async def test_events_come_once_each_and_oldest_first(stage: Stage) -> None:
-    events = await stage.connector.track("EE000000001VN")
+    events = (await stage.connector.track("EE000000001VN")).events
     assert [it.state for it in events] == ["accepted", "in_transit"]
 
 
 async def test_events_may_lie_one_level_deeper_and_be_called_by_the_parcel_above(stage: Stage) -> None:
     rows = [{"status_code": "4", "status_name": "x", "datetime": "16/01/2026 10:00:00", "city": "y"}]
     stage.answer_all(says({"code": "success", "data": {"order_code": "P1234567", "histories": rows}}))
-    (event,) = await stage.connector.track("EE000000001VN")
+    (event,) = (await stage.connector.track("EE000000001VN")).events
     assert (event.number, event.waybill, event.state) == ("P1234567", "EE000000001VN", "in_transit")
 
 
@@ -204,7 +204,7 @@ def test_the_same_event_told_twice_has_the_same_id_and_another_has_not(stage: St
 
 
 def test_webhook_and_tracking_tell_of_the_same_event_alike(stage: Stage) -> None:
-    (row,) = wire.events(reply_of({"code": "success", "data": [MOVING]}), waybill="EE000000001VN")
+    (row,) = wire.way(reply_of({"code": "success", "data": [MOVING]}), waybill="EE000000001VN").events
     assert row.event_id == stage.connector.read_event(call(MOVING)).event_id
 
 

@@ -198,7 +198,7 @@ async def test_a_parcel_is_followed_where_the_path_is_known(stage: Stage) -> Non
         {**known, "OrderStatusId": 70, "LastUpdateTime": "2026-01-15T10:00:00"},
     ]
     stage.answer_all(says(rows))
-    events = await stage.open(track_path="/Order/Get/{id}").track("7a1d2c")
+    events = (await stage.open(track_path="/Order/Get/{id}").track("7a1d2c")).events
     assert stage.wire.requests[-1].url.path == "/api/Order/Get/7a1d2c"
     assert [it.state for it in events] == ["in_transit", "delivered"]
     assert len({it.event_id for it in events}) == 2

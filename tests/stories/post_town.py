@@ -95,10 +95,11 @@ class Carrier:
         more = tuple(self.events[at : at + 10])
         return money.TrackingPage(events=more, cursor=str(at + len(more)), is_last=not more)
 
-    async def track(self, waybill: str) -> list[money.ParcelEvent]:
+    async def track(self, waybill: str) -> money.TrackingPage:
         if self.has_feed:
             raise errors.NotOffered(system=self.name)
-        return [it for it in self.events if waybill in (it.waybill, it.number)]
+        told = tuple(it for it in self.events if waybill in (it.waybill, it.number))
+        return money.TrackingPage(events=told, cursor="", is_last=True)
 
     def read_event(self, request: money.CallbackRequest) -> money.ParcelEvent:
         try:

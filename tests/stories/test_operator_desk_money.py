@@ -46,6 +46,8 @@ async def test_a_contradiction_is_found_from_the_overview_and_decided_with_a_rea
         (question,) = await town.rows(tables.payment_questions)
         path = f"/payments/questions/{question['id']}/decide"
         assert f'action="{path}"' in lan.page
+        # Nothing has come in that could count.
+        assert 'value="accept"' not in lan.page
         assert (await lan.send(path, decision="noted")).status_code == 400
         assert (await lan.send(path, decision="accept", reason="đủ tiền")).status_code == 409
         assert (await lan.send(path, decision="noted", reason="sẽ hoàn lại")).status_code == 303
@@ -74,8 +76,10 @@ async def test_a_large_refund_is_asked_for_by_one_and_approved_by_another(town: 
         await minh.open("/refunds")
         assert "rút hồ sơ" in minh.page
         await minh.open(f"/payments/{view.id}")
-        assert (await minh.send(f"/refunds/{refund['id']}/approve")).status_code == 303
+        assert (await minh.send(f"/refunds/{refund['id']}/approve", reason="đúng tờ trình 12")).status_code == 303
     assert [row["state"] for row in await refunds(town)] == ["done"]
+    [act] = [row for row in await town.rows(tables.admin_acts) if row["act"] == "payments.refund_approve"]
+    assert (act["actor"], act["reason"]) == ("minh", "đúng tờ trình 12")
 
 
 async def test_a_refund_is_declined_with_a_reason(town: payment_town.Town) -> None:

@@ -77,6 +77,19 @@ async def test_never_more_than_came_in(town: Town) -> None:
         await ask(town, view, 1)
 
 
+async def test_money_that_went_back_unasked_is_not_given_back_a_second_time(town: Town) -> None:
+    # It could be: the payer would have had it twice, were it not for the intermediary's own care.
+    view = await paid(town)
+    refund = await ask(town, view)
+    await town.hear(view, state="reversed")
+    with pytest.raises(errors.Conflict):
+        await payment_refund.approve(town.hub, refund.id, by="lanhdao02")
+    await payment_refund.decline(town.hub, refund.id, by="lanhdao02", reason="trung gian đã tự hoàn")
+    with pytest.raises(errors.Conflict):
+        await ask(town, view, 50_000)
+    assert town.bank.refunds == []
+
+
 async def test_two_waiting_refunds_cannot_promise_the_same_money(town: Town) -> None:
     view = await paid(town)
     await ask(town, view)

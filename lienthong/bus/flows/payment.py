@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from lienthong.connectors import roles
 from lienthong.core import clock, errors, money, records, storage, tables
 
 _p, _m = tables.payments, tables.payment_messages
+_KEEP = _m.insert()
 # An attempt that was begun and of which nothing more is known: whoever began it may still be waiting.
 _BEGINNING = timedelta(minutes=2)
 # After these nothing was asked for over there; after anything else it may have been.
@@ -272,6 +273,15 @@ class _Read:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What called back, on its way: what it turned out to be, and its row but for what becomes of it."""
+
+    hub: Hub
+    read: _Read
+    row: Mapping[str, Any]
+
+
 async def callback(hub: Hub, contract: str, request: money.CallbackRequest) -> money.CallbackReply:
     """Take a message of an intermediary: verify it, keep it sealed, let it count, answer in its own words.
 
@@ -282,11 +292,11 @@ async def callback(hub: Hub, contract: str, request: money.CallbackRequest) -> m
         raise errors.NotFound(
             "no intermediary calls back here", detail_vi="Không có trung gian nào gọi về địa chỉ này."
         )
-    read = await _read(intermediary, request)
+    message = _arrived(hub, contract, request, await _read(intermediary, request))
     try:
-        outcome = await hub.storage.together(
-            lambda tx: _take(hub, tx, contract, request, read), writes_at_once=True
-        )
+        outcome = await hub.storage.gathered(_take_many, message)
+        if outcome is None:
+            outcome = await hub.storage.together(lambda tx: _take(tx, message))
     except errors.HubError:
         # The intermediary sends again whatever was not taken.
         outcome = "failed"
@@ -306,28 +316,48 @@ async def _read(intermediary: roles.PaymentProvider, request: money.CallbackRequ
         return _Read(None, "failed", error.code)
 
 
-async def _take(
-    hub: Hub, tx: AsyncConnection, contract: str, request: money.CallbackRequest, read: _Read
-) -> money.CallbackOutcome:
-    outcome, payment, number, now = read.outcome, None, clock.new_id(), hub.now()
-    if read.news is not None:
-        outcome, payment = await payment_settlement.settle_in(hub, tx, contract, read.news, how="callback")
+def _arrived(hub: Hub, contract: str, request: money.CallbackRequest, read: _Read) -> _Message:
     body, digest = callback_sealing.sealed(hub, request)
-    await tx.execute(
-        _m.insert().values(
-            id=number,
-            at=now,
-            contract=contract,
-            name=payment_records.plain(request.name, 60),
-            address=payment_records.plain(request.address, 64),
-            payment_id=payment,
-            verdict=outcome,
-            reason=read.reason,
-            digest=digest,
-            body=body,
-        )
-    )
-    if outcome in ("forged", "unreadable", "unknown_reference"):
-        facts = {"reason": read.reason, "message": number}
-        await events.put(tx, f"callbacks.{outcome}", contract, facts, now=now)
+    row = {
+        "id": clock.new_id(),
+        "at": hub.now(),
+        "contract": contract,
+        "name": payment_records.plain(request.name, 60),
+        "address": payment_records.plain(request.address, 64),
+        "reason": read.reason,
+        "digest": digest,
+        "body": body,
+    }
+    return _Message(hub, read, row)
+
+
+async def _take(tx: AsyncConnection, message: _Message) -> money.CallbackOutcome:
+    outcome, payment, news = message.read.outcome, None, message.read.news
+    if news is not None:
+        contract = message.row["contract"]
+        outcome, payment = await payment_settlement.settle_in(message.hub, tx, contract, news, how="callback")
+    await _keep(tx, message, outcome, payment)
     return outcome
+
+
+async def _take_many(tx: AsyncConnection, messages: Sequence[_Message]) -> list[money.CallbackOutcome | None]:
+    """Take messages as `_take` does, but for those that would have to wait for somebody."""
+    words = [(one.row["contract"], one.read.news) for one in messages if one.read.news is not None]
+    settled = iter(await payment_settlement.settle_free(messages[0].hub, tx, words, how="callback"))
+    outcomes: list[money.CallbackOutcome | None] = []
+    for one in messages:
+        told = next(settled) if one.read.news is not None else (one.read.outcome, None)
+        if told is not None:
+            await _keep(tx, one, *told)
+        outcomes.append(None if told is None else told[0])
+    return outcomes
+
+
+async def _keep(
+    tx: AsyncConnection, message: _Message, outcome: money.CallbackOutcome, payment: str | None
+) -> None:
+    row = message.row
+    await tx.execute(_KEEP, {**row, "payment_id": payment, "verdict": outcome})
+    if outcome in ("forged", "unreadable", "unknown_reference"):
+        facts = {"reason": row["reason"], "message": row["id"]}
+        await events.put(tx, f"callbacks.{outcome}", row["contract"], facts, now=row["at"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +86,12 @@ _ALL = sa.select(
 _BY_ID = _ALL.where(_p.c.id == sa.bindparam("wanted"))
 _BY_REFERENCE = _ALL.where(_p.c.reference == sa.bindparam("wanted"), _p.c.provider == sa.bindparam("by"))
 _LOCKED = {one: one.with_for_update(of=_HELD) for one in (_BY_ID, _BY_REFERENCE)}
+_AMONG = _ALL.where(_p.c.reference.in_(sa.bindparam("wanted", expanding=True)))
+_FREE = _AMONG.with_for_update(of=_HELD, skip_locked=True)
+_CHANGE, _OBLIGE, _MARK = (
+    table.update().where(key == sa.bindparam("wanted"))
+    for table, key in ((_p, _p.c.id), (_o, _o.c.id), (_d, _d.c.code))
+)
 
 
 async def hold(hub: Hub, tx: AsyncConnection, payment_id: str) -> Held | None:
@@ -100,8 +106,16 @@ async def hold_by_reference(hub: Hub, tx: AsyncConnection, reference: str, *, pr
 
 async def _held(hub: Hub, tx: AsyncConnection, wanted: sa.Select[Any], values: Mapping[str, str]) -> Held | None:
     found = (await tx.execute(wanted if hub.storage.is_sqlite else _LOCKED[wanted], values)).first()
-    if found is None:
-        return None
+    return None if found is None else _as_held(found)
+
+
+async def hold_free(tx: AsyncConnection, references: Collection[str]) -> dict[str, Held]:
+    """Find and hold those of many that nobody else holds at this moment, by their references."""
+    rows = map(_as_held, await tx.execute(_FREE, {"wanted": list(references)}))
+    return {one.payment["reference"]: one for one in rows}
+
+
+def _as_held(found: sa.Row[Any]) -> Held:
     told = iter(found)
     obligation, payment, dossier = ({name: next(told) for name in table.columns.keys()} for table in _HELD)  # noqa: SIM118
     return Held(payment, obligation, dossier)
@@ -220,12 +234,12 @@ async def announce(
 
 async def change(tx: AsyncConnection, payment_id: str, **values: Any) -> None:
     """Write columns of an attempt."""
-    await tx.execute(_p.update().where(_p.c.id == payment_id).values(**values))
+    await tx.execute(_CHANGE, {"wanted": payment_id, **values})
 
 
 async def oblige(tx: AsyncConnection, obligation_id: str, *, now: datetime, **values: Any) -> None:
     """Write columns of an obligation."""
-    await tx.execute(_o.update().where(_o.c.id == obligation_id).values(updated_at=now, **values))
+    await tx.execute(_OBLIGE, {"wanted": obligation_id, "updated_at": now, **values})
 
 
 async def questions(hub: Hub, *, is_open: bool = True) -> Sequence[Row]:
@@ -248,8 +262,7 @@ async def mark_paid(hub: Hub, tx: AsyncConnection, held: Held) -> None:
     mark = "national_platform" if provider_name in _NATIONAL else "other_gateway"
     marked = dossier_rows.record(hub, held.dossier).model_copy(update={"online_payment": mark})
     values = dossier_rows.sealed(hub, marked)
-    wanted = _d.update().where(_d.c.code == held.dossier["code"])
-    await tx.execute(wanted.values(updated_at=hub.now(), **values))
+    await tx.execute(_MARK, {"wanted": held.dossier["code"], "updated_at": hub.now(), **values})
 
 
 async def keep_mark(tx: AsyncConnection, dossier: records.Dossier) -> records.Dossier:

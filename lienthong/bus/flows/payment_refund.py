@@ -109,8 +109,11 @@ async def _asked(
     return refund
 
 
-async def approve(hub: Hub, refund_id: str, *, by: str) -> payment_views.RefundView:
-    """Approve a refund as a person of the hub, and send it. Raises NotGranted for the one who asked."""
+async def approve(hub: Hub, refund_id: str, *, by: str, reason: str = "") -> payment_views.RefundView:
+    """Approve a refund as a person of the hub, who may say why, and send it.
+
+    Raises NotGranted for the one who asked, and Conflict where the intermediary took the money out meanwhile.
+    """
     async with hub.storage.transaction() as tx:
         held, refund = await both(hub, tx, refund_id)
         _must_wait(refund)
@@ -119,9 +122,15 @@ async def approve(hub: Hub, refund_id: str, *, by: str) -> payment_views.RefundV
                 "whoever asked for the refund cannot approve it",
                 detail_vi="Người đề nghị hoàn tiền không được tự duyệt.",
             )
+        if held.standing.is_reversed:
+            raise errors.Conflict(
+                "the intermediary has taken this money out again by itself; decline the refund",
+                detail_vi="Trung gian đã tự hoàn khoản tiền này; hãy không duyệt yêu cầu hoàn.",
+                reason="reversed",
+            )
         await _change(tx, refund_id, state="ready", approved_at=hub.now(), approved_by=by)
         await payment_records.change(tx, held.payment["id"], state="refund_requested")
-        await _note(hub, tx, "payments.refund_approve", refund, by=by, reason="", after="ready")
+        await _note(hub, tx, "payments.refund_approve", refund, by=by, reason=reason, after="ready")
     await send(hub, refund_id)
     return payment_views.refund_view(await _row(hub, refund_id))
 
@@ -246,18 +255,6 @@ async def lost(hub: Hub, *, before: datetime) -> int:
             held, refund = await both(hub, tx, row["id"])
             if refund["state"] == "sending":
                 await _leave_to_person(hub, tx, held, refund, "refund_unknown", code="")
-    return len(rows)
-
-
-async def resend(hub: Hub, *, before: datetime) -> int:
-    """Send what is ready and certainly never arrived; gives how many."""
-    wanted = sa.select(_r.c.id).where(
-        _r.c.state == "ready", sa.func.coalesce(_r.c.sent_at, _r.c.requested_at) < before
-    )
-    async with hub.storage.reading() as conn:
-        rows = await storage.every(conn, wanted)
-    for row in rows:
-        await send(hub, row["id"])
     return len(rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +32,18 @@ async def run(hub: Hub) -> int:
     for row in rows:
         asked += await look(hub, row)
     return asked
+
+
+async def resend(hub: Hub, *, before: datetime) -> int:
+    """Send what is ready and certainly never arrived; gives how many."""
+    wanted = sa.select(_r.c.id).where(
+        _r.c.state == "ready", sa.func.coalesce(_r.c.sent_at, _r.c.requested_at) < before
+    )
+    async with hub.storage.reading() as conn:
+        rows = await storage.every(conn, wanted)
+    for row in rows:
+        await payment_refund.send(hub, row["id"])
+    return len(rows)
 
 
 async def look(hub: Hub, row: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from lienthong.core import errors, money
 How = Literal["callback", "query", "statement", "carrier"]
 """`statement`: a line of the bank's own statement, imported by a person with the right to (decision 0023).
 `carrier`: the feed or the answer of whoever took the cash at the door."""
+Settled = tuple[money.CallbackOutcome, str | None]
+"""What to answer, and which attempt it was about."""
 # After a contradiction the intermediary is asked at once, not only when the attempt was silent for long.
 _ASK_SOON = timedelta(minutes=1)
 
@@ -25,9 +28,7 @@ async def settle(hub: Hub, contract: str, news: money.PaymentNews, *, how: How) 
     return outcome
 
 
-async def settle_in(
-    hub: Hub, tx: AsyncConnection, contract: str, news: money.PaymentNews, *, how: How
-) -> tuple[money.CallbackOutcome, str | None]:
+async def settle_in(hub: Hub, tx: AsyncConnection, contract: str, news: money.PaymentNews, *, how: How) -> Settled:
     """Let a word count, in the caller's transaction; gives what to answer, and which attempt it was about.
 
     The attempt and its obligation are held meanwhile, so that the same word 50 times at once counts once.
@@ -36,6 +37,43 @@ async def settle_in(
     held = await payment_records.hold_by_reference(hub, tx, news.reference, provider=contract)
     if held is None:
         return "unknown_reference", None
+    return await _settle_held(hub, tx, held, news, how=how)
+
+
+async def settle_free(
+    hub: Hub, tx: AsyncConnection, words: Sequence[tuple[str, money.PaymentNews]], *, how: How
+) -> list[Settled | None]:
+    """Let many words count, each with the contract it came from, waiting for nobody; gives None for some.
+
+    Those are for `settle_in`: what is about an attempt that somebody else holds, or about none. Words about the
+    same dossier count one after another; what was heard already is not read anew for each repetition.
+    """
+    waiting = [(number, contract, _fitting(news)) for number, (contract, news) in enumerate(words)]
+    settled: list[Settled | None] = [None] * len(words)
+    heard: dict[tuple[str, money.PaymentNews], Settled] = {}
+    while waiting:
+        free = await payment_records.hold_free(tx, {news.reference for _, _, news in waiting})
+        begun, later = set[str](), []
+        for number, contract, news in waiting:
+            held = free.get(news.reference)
+            if (contract, news) in heard:
+                settled[number] = heard[contract, news]
+            elif held is None or held.payment["provider"] != contract:
+                continue
+            elif held.dossier["code"] in begun:
+                later.append((number, contract, news))
+            else:
+                begun.add(held.dossier["code"])
+                told = settled[number] = await _settle_held(hub, tx, held, news, how=how)
+                if told[0] == "already":
+                    heard[contract, news] = told
+        waiting = later
+    return settled
+
+
+async def _settle_held(
+    hub: Hub, tx: AsyncConnection, held: payment_records.Held, news: money.PaymentNews, *, how: How
+) -> Settled:
     before = held.standing
     verdict = payment_states.judge(before, news)
     asked = False

@@ -137,8 +137,8 @@ def _asking(after: Standing, kind: Kind) -> Verdict:
 
 
 def refundable(standing: Standing, *, underway_vnd: int) -> int:
-    """Say how much may still be given back."""
-    if standing.state not in ("paid", "needs_person", "refund_requested"):
+    """Say how much may still be given back; nothing of what the intermediary took out again by itself."""
+    if standing.is_reversed or standing.state not in ("paid", "needs_person", "refund_requested"):
         return 0
     return standing.received_vnd - standing.refunded_vnd - underway_vnd
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,8 @@ _RECEIPT_TRIES = 40
 _GRACE = timedelta(minutes=30)
 _SENDING = timedelta(minutes=10)
 _AT_ONCE = 500
+_BESIDE = 8
+Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -43,15 +46,28 @@ class Report:
 async def run(hub: Hub) -> Report:
     """Do one round. Safe to repeat, and in two processes at once."""
     report, now = Report(), hub.now()
-    for row in await _due(hub, _p.c.query_at):
-        await _look(hub, row, report)
-    for row in await _due(hub, _p.c.receipt_at):
-        report.receipts += await _try_receipt(hub, row)
+    report.asked = sum(await _several(await _due(hub, _p.c.query_at), lambda row: _look(hub, row, report)))
+    report.receipts += sum(await _several(await _due(hub, _p.c.receipt_at), lambda row: _try_receipt(hub, row)))
     report.refunds += await payment_refund.lost(hub, before=now - _SENDING)
-    report.refunds += await payment_refund.resend(hub, before=now - _SENDING)
+    report.refunds += await payment_refund_watch.resend(hub, before=now - _SENDING)
     report.refunds_asked = await payment_refund_watch.run(hub)
     report.alerted = await _alert(hub)
     return report
+
+
+async def _several(rows: Sequence[Row], look: Callable[[Row], Awaitable[int]]) -> list[int]:
+    """Look at several at a time, so that one slow intermediary does not hold up the others for hours."""
+    free = asyncio.Semaphore(_BESIDE)
+
+    async def one(row: Row) -> int:
+        async with free:
+            return await look(row)
+
+    ended = await asyncio.gather(*map(one, rows), return_exceptions=True)
+    for problem in ended:
+        if isinstance(problem, BaseException):
+            raise problem
+    return [it for it in ended if isinstance(it, int)]
 
 
 async def _due(hub: Hub, moment: sa.Column[Any]) -> list[dict[str, Any]]:
@@ -63,24 +79,24 @@ async def _due(hub: Hub, moment: sa.Column[Any]) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------- queries
 
 
-async def _look(hub: Hub, row: Mapping[str, Any], report: Report) -> None:
-    """Ask how one attempt stands, unless another process is about to."""
+async def _look(hub: Hub, row: Row, report: Report) -> int:
+    """Ask how one attempt stands, unless another process is about to; gives 1 where the intermediary said it."""
     if not await _take(hub, row, _p.c.query_at, query_at=_next(hub, row["queries"]), queries=row["queries"] + 1):
-        return
+        return 0
     intermediary = hub.systems.get(row["provider"])
     if not isinstance(intermediary, roles.PaymentProvider):
         error: errors.HubError | None = errors.NotOffered(system=row["provider"])
     else:
         error = await payment.ask_about(hub, intermediary, payment_records.order(hub, row))
     if error is None:
-        report.asked += 1
-        return
+        return 1
     report.silent += 1
     if isinstance(error, errors.NotOffered):
         report.expired += await _run_out(hub, row)
-        return
+        return 0
     async with hub.storage.transaction() as tx:
         await payment_records.change(tx, row["id"], last_code=error.code[:60])
+    return 0
 
 
 def _next(hub: Hub, queries: int) -> Any:
@@ -88,7 +104,7 @@ def _next(hub: Hub, queries: int) -> Any:
     return hub.now() + min(first * 2 ** min(queries, 10), _LONGEST_WAIT)
 
 
-async def _take(hub: Hub, row: Mapping[str, Any], column: sa.Column[Any], **values: Any) -> bool:
+async def _take(hub: Hub, row: Row, column: sa.Column[Any], **values: Any) -> bool:
     async with hub.storage.transaction() as tx:
         taken = await tx.execute(
             _p.update().where(_p.c.id == row["id"], column == row[column.name]).values(**values)
@@ -96,7 +112,7 @@ async def _take(hub: Hub, row: Mapping[str, Any], column: sa.Column[Any], **valu
         return bool(taken.rowcount)
 
 
-async def _run_out(hub: Hub, row: Mapping[str, Any]) -> int:
+async def _run_out(hub: Hub, row: Row) -> int:
     """End an attempt whose time is over and about which nobody can be asked; money that still comes is late."""
     now = hub.now()
     over_at = row["expires_at"] + _grace(hub, row["provider"])
@@ -142,7 +158,7 @@ async def _alert(hub: Hub) -> int:
 # ------------------------------------------------------------------------------------------------ receipts
 
 
-async def _try_receipt(hub: Hub, row: Mapping[str, Any]) -> int:
+async def _try_receipt(hub: Hub, row: Row) -> int:
     """Fetch one receipt; what fails is tried again later, less and less often."""
     tries = row["receipt_tries"] + 1
     again = _next(hub, tries) if tries < _RECEIPT_TRIES else None
@@ -161,7 +177,7 @@ async def _try_receipt(hub: Hub, row: Mapping[str, Any]) -> int:
     return 1
 
 
-async def _fetch(hub: Hub, row: Mapping[str, Any]) -> None:
+async def _fetch(hub: Hub, row: Row) -> None:
     intermediary = payment_records.provider(hub, row["provider"])
     found = await intermediary.receipt(payment_records.order(hub, row))
     shown = found.content or found.url.encode()

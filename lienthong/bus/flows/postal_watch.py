@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,7 @@ _p, _c = tables.parcels, tables.tracking_cursors
 _LEASE_S = 300.0
 _AT_ONCE = 500
 _FAILURES_TO_ALERT = 3
+_UNREAD = "unread_events"
 
 
 @dataclass(slots=True)
@@ -187,10 +188,23 @@ async def _track(hub: Hub, carrier: roles.PostalCarrier, report: Report) -> None
             await _change(hub, row, next_at=again, last_code=error.code[:60])
             continue
         report.asked += 1
-        for event in found:
+        for event in found.events:
             outcome, _ = await _taken(hub, carrier.name, event, row)
             report.events += outcome == "recorded"
             report.repeated += outcome == "already"
+        if found.unread:
+            report.unread += len(found.unread)
+            await _note_unread(hub, row, found.unread)
+
+
+async def _note_unread(hub: Hub, row: Mapping[str, Any], unread: Sequence[str]) -> None:
+    """Alert of rows in a parcel's way that cannot be read, once: the same ones are told with every answer."""
+    if row["last_code"] == _UNREAD:
+        return
+    facts = {"parcel": row["number"], "ids": list(unread[:50]), "rows": len(unread)}
+    async with hub.storage.transaction() as tx:
+        await postal_records.change(tx, row["id"], last_code=_UNREAD)
+        await events.put(tx, "parcels.unread_events", row["carrier"], facts, now=hub.now())
 
 
 async def _taken(

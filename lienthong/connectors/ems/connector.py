@@ -61,7 +61,7 @@ class Connector:
 
     async def _look(self, order: money.ParcelOrder) -> money.ParcelBooked | None:
         try:
-            events = await self.track(order.number)
+            events = (await self.track(order.number)).events
         except errors.RemoteRefused:
             return None
         except (errors.RemoteGarbled, errors.MappingError) as error:
@@ -79,12 +79,12 @@ class Connector:
         """Refuse: EMS calls the hub, there is no feed."""
         raise postal.not_offered(self.name, "follow")
 
-    async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
-        """Give the events of one parcel, oldest first."""
+    async def track(self, waybill: str) -> money.TrackingPage:
+        """Give the way of one parcel, oldest first."""
         options = self._options()
         options["path_values"] = {"code": waybill}
         reply = await self._client.get(self._settings.track_path, operation="track", **options)
-        return wire.events(reply, waybill=waybill)
+        return wire.way(reply, waybill=waybill)
 
     def read_event(self, request: money.CallbackRequest) -> money.ParcelEvent:
         """Read one event; it carries no signature, so the door has checked the address and the secret path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import orjson
@@ -73,8 +73,8 @@ def booked(reply: http.Reply, *, number: str, duplicate_words: Sequence[str]) ->
     return money.ParcelBooked(carrier_reference=number, waybill=waybill, duplicate=exists)
 
 
-def events(reply: http.Reply, *, waybill: str) -> tuple[money.ParcelEvent, ...]:
-    """Read the events of a parcel, oldest first, whatever their order over there.
+def way(reply: http.Reply, *, waybill: str) -> money.TrackingPage:
+    """Read the way of a parcel, oldest first, whatever the order over there.
 
     The shape is not public: rows as in the webhook, in the answer's data or one level below.
     """
@@ -86,24 +86,23 @@ def events(reply: http.Reply, *, waybill: str) -> tuple[money.ParcelEvent, ...]:
     given = {name: above.get(name) or "" for name in (NAMES["number"], NAMES["waybill"])}
     given = {**given, NAMES["waybill"]: given[NAMES["waybill"]] or waybill}
     message = MAPPING.message("event")
-    found = {}
-    for row in _rows(data):
-        event = _tidy(postal.event_of(message, {**given, **_known(message, row)}))
-        found[event.event_id] = event
-    return tuple(sorted(found.values(), key=lambda it: it.occurred_at))
+    rows = ({**given, **_known(message, row)} for row in _rows(data))
+    return postal.way_of(message, rows, system=SYSTEM, tidy=_tidy)
 
 
-def _rows(data: Any) -> Iterator[Mapping[str, Any]]:
+def _rows(data: Any) -> Sequence[Any]:
     lists = [data, *(data.values() if isinstance(data, dict) else ())]
     rows = next((it for it in lists if isinstance(it, list)), None)
-    if rows is None or any(not isinstance(row, dict) for row in rows):
+    if rows is None:
         raise outcomes.garbled("no list of events", system=SYSTEM)
-    yield from rows
+    return rows
 
 
-def _known(message: engine.Message, row: Mapping[str, Any]) -> dict[str, Any]:
+def _known(message: engine.Message, row: Any) -> dict[str, Any]:
+    """Give the fields that are known; what is no row at all has none, and cannot be read as an event."""
     names = {name for field in message.spec.fields for name in field.wire}
-    return {name: value for name, value in row.items() if name in names and value not in (None, "")}
+    given = row.items() if isinstance(row, dict) else ()
+    return {name: value for name, value in given if name in names and value not in (None, "")}
 
 
 def _contents(body: Mapping[str, Any], *, operation: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Connector:
         """Refuse: there is no feed."""
         raise postal.not_offered(self.name, "follow")
 
-    async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
+    async def track(self, waybill: str) -> money.TrackingPage:
         """Give how one parcel stands, by VNPost's number of it, where TRACK_PATH says how to ask."""
         if not self._settings.track_path:
             raise postal.not_offered(self.name, "track")
@@ -108,7 +108,7 @@ class Connector:
             )
 
         reply = await postal.with_token(self._token, send, system=self.name, operation="track")
-        return wire.events(reply)
+        return wire.way(reply)
 
     # ------------------------------------------------------------------------------------------------ messages
 

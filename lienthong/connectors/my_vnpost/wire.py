@@ -93,22 +93,20 @@ def _refusal(body: Mapping[str, Any]) -> str:
     return "không nêu lý do" if failed else ""
 
 
-def events(reply: http.Reply) -> tuple[money.ParcelEvent, ...]:
+def way(reply: http.Reply) -> money.TrackingPage:
     """Read how an order stands: one row or several, oldest first."""
     body = postal.json_of(reply, system=SYSTEM)
     if isinstance(body, dict) and _refusal(body):
         raise postal.refused(SYSTEM, "track", _refusal(body))
-    rows = body if isinstance(body, list) else [body]
-    if any(not isinstance(row, dict) for row in rows):
-        raise outcomes.garbled("no order in the answer", system=SYSTEM)
     message = MAPPING.message("event")
-    found = (postal.event_of(message, {name: row.get(name) for name in _names(message)}) for row in rows)
-    return tuple(sorted(found, key=lambda it: it.occurred_at))
+    rows = [_known(message, row) for row in (body if isinstance(body, list) else [body])]
+    return postal.way_of(message, rows, system=SYSTEM)
 
 
-def _names(message: engine.Message) -> Sequence[str]:
+def _known(message: engine.Message, row: Any) -> dict[str, Any]:
     # An order has a hundred fields that tell of people and prices; only those of an event are looked at.
-    return tuple(name for field in message.spec.fields for name in field.wire)
+    names = (name for field in message.spec.fields for name in field.wire)
+    return {name: row.get(name) for name in names} if isinstance(row, dict) else {}
 
 
 def token(reply: http.Reply) -> str:

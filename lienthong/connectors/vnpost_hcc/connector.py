@@ -102,7 +102,7 @@ class Connector:
         query = {wire.NAMES["page_size"]: str(self._settings.page_size), wire.NAMES["last_id"]: at}
         return wire.page(await self._call("GET", "tracking", self._settings.tracking_path, query=query), cursor=at)
 
-    async def track(self, waybill: str) -> Sequence[money.ParcelEvent]:
+    async def track(self, waybill: str) -> money.TrackingPage:
         """Refuse: only the feed tells."""
         raise postal.not_offered(self.name, "track")
 

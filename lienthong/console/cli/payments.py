@@ -148,9 +148,14 @@ def request(
 
 
 @refund_app.command()
-def approve(refund: Refund, json: context.Json = False) -> None:
+def approve(
+    refund: Refund,
+    reason: Annotated[str, typer.Option(help="Căn cứ, nếu có / why, if there is more to say.")] = "",
+    json: context.Json = False,
+) -> None:
     """Duyệt, là người khác với người đề nghị / approve, as another person than who asked."""
-    _tell(context.run(lambda hub: payment_refund.approve(hub, refund, by=context.actor())), json=json)
+    by, why = context.actor(), reason.strip()[:500]
+    _tell(context.run(lambda hub: payment_refund.approve(hub, refund, by=by, reason=why)), json=json)
 
 
 @refund_app.command()

@@ -167,6 +167,8 @@ async def one(visit: Visit) -> Response:
         heard=Listing("heard", _HEARD, found["messages"], visit.path, visit.query),
         statements=Listing("statements", _STATEMENTS, found["statements"], visit.path, visit.query),
         left=left,
+        # Where the money has not come in whole, "let it count" would only be refused.
+        may_count=row["state"] == "needs_person" and left == row["amount_vnd"],
         can_ask=row["provider"] in visit.hub.systems,
     )
 
@@ -236,8 +238,9 @@ async def request(visit: Visit) -> Response:
 
 @routes.act("refunds.approve")
 async def approve(visit: Visit) -> Response:
-    """Approve a refund, as another person than who asked."""
-    view = await payment_refund.approve(visit.hub, visit.param("id"), by=visit.who.name)
+    """Approve a refund, as another person than who asked; why may be said."""
+    why, by = visit.text("reason")[:500], visit.who.name
+    view = await payment_refund.approve(visit.hub, visit.param("id"), by=by, reason=why)
     return await _back(visit, view.id, "payments.refund_approved")
 
 
