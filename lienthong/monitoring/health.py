@@ -23,7 +23,7 @@ async def check_everything(hub: Hub) -> list[records.CheckResult]:
     """Run every self-check at once; none changes anything, and a failing one never hides another."""
     checks = [check_database(hub), check_redis(hub), check_upkeep(hub)]
     found = [*await asyncio.gather(*checks), *risks(hub.settings)]
-    remote = await asyncio.gather(*(_check_system(hub, name) for name in hub.systems))
+    remote = await asyncio.gather(*(check_system(hub, name) for name in hub.systems))
     return [*found, *(line for lines in remote for line in lines)]
 
 
@@ -105,7 +105,8 @@ def risks(chosen: settings.Settings) -> list[records.CheckResult]:
     return found
 
 
-async def _check_system(hub: Hub, name: str) -> list[records.CheckResult]:
+async def check_system(hub: Hub, name: str) -> list[records.CheckResult]:
+    """Ask one enabled system whether it is reachable and takes our credentials."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             lines = await hub.systems[name].check()

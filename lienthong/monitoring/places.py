@@ -24,6 +24,7 @@ from lienthong.monitoring import whole_files
 
 PERSONS, REFUSALS = 0, 1
 REFUSED = "Client."
+LIMITED = f"{REFUSED}LimitExceeded"
 _ENDING = ".places"
 _HEAD = 24  # "LTPLACE1", and how many entries each of the two lists has
 
