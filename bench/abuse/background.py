@@ -7,10 +7,12 @@ API. Everything else is stated here. One seed gives one town, the same on every 
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 
@@ -65,6 +67,8 @@ _WORK = {
     "payment": [["payments.start", "payments.get"], ["payments.get", "payments.receipt"]],
     "portal": [["enquiries.get"], ["procedures.list", "procedures.get"]],
 }
+# A later step of a piece of work is taken that often, and a dossier is reported on in the end.
+_STEP, _REPORTED = 0.55, 0.97
 _SIZES = {LOOK_UP: (900, 1), VERIFY: (220, 1), "procedures.list": (24_000, 100), "procedures.get": (9_000, 1),
           "dossiers.timeline": (3_000, 8)}  # fmt: skip
 _STATUS_MISTAKES = (400, 409, 422)
@@ -88,6 +92,7 @@ class Key:
     a_day: float  # calls on a usual working day
     addresses: list[str]
     officials: list[Official] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)  # of the officials' work, added up
     wrong: float = 0.01
     unknown: float = 0.015
     moves_on: int | None = None
@@ -97,6 +102,11 @@ class Key:
     second_line: bool = False
     overtime: float = 0.0
     late_operation: tuple[int, str] | None = None
+
+
+def calls_of(key: Key) -> float:
+    """Give how many calls a piece of this key's work takes, on average."""
+    return 1 + _STEP * (len(_WORK[key.kind]) - 1) + (1 + _REPORTED) * bool(key.officials)
 
 
 def day_number(day: date) -> int:
@@ -109,6 +119,8 @@ class Town:
 
     def __init__(self, seed: int, *, keys: int = 200, days: int = 60) -> None:
         self.random = np.random.default_rng([seed, 77])
+        self.dice = random.Random(seed * 1000 + 77)  # for single draws, of which a town needs millions
+        self.zero = datetime.combine(START, datetime.min.time(), tzinfo=clock.VIETNAM).timestamp()
         self.days, self.calendar = days, baselines.Days()
         self.first = day_number(START)
         self.outages = self._outages()
@@ -139,6 +151,7 @@ class Town:
             sites = [f"10.{60 + number % 100}.{n}.5" for n in range(count)] if many else [key.addresses[0]] * count
             weights = draw.dirichlet(np.full(count, 2.0))
             key.officials = [Official(f"CB{number:03d}{n:02d}", sites[n], weights[n]) for n in range(count)]
+            key.shares = [*itertools.accumulate(weights.tolist())]
             key.addresses = sorted(set(sites))
         key.wrong = float(draw.choice([0.003, 0.01, 0.02, 0.04]))
         key.retries = bool(draw.random() < 0.3)
@@ -163,8 +176,7 @@ class Town:
 
     def at(self, number: int, second: float = 0.0) -> float:
         """Give a moment of a day of the town."""
-        midnight = datetime.combine(START, datetime.min.time(), tzinfo=clock.VIETNAM) + timedelta(days=number)
-        return midnight.timestamp() + float(second)
+        return self.zero + number * DAY_S + float(second)
 
     def level(self, key: Key, number: int) -> np.ndarray:
         """Give how many calls a key makes in each hour of a day, on average."""
@@ -209,12 +221,11 @@ class Town:
         """Pieces of work come in bursts: each five minutes has a mood of its own."""
         draw = self.random
         moods = draw.gamma(4.0, 0.25, size=12)
-        steps = _WORK[key.kind]
-        pieces = draw.poisson(moods * mean / 12 / (0.62 * len(steps)))
+        pieces = draw.poisson(moods * mean / 12 / calls_of(key))
         made: list[calls.Call] = []
         for slot in np.nonzero(pieces)[0]:
             for _ in range(pieces[slot]):
-                start = self.at(number, hour * 3600 + slot * 300 + draw.random() * 300)
+                start = self.at(number, hour * 3600 + int(slot) * 300 + self.dice.random() * 300)
                 made += self.work(key, start, number)
         return made
 
@@ -229,7 +240,7 @@ class Town:
 
     def work(self, key: Key, at: float, number: int, *, official: Official | None = None) -> list[calls.Call]:
         """One piece of work, as this software does it: a dossier is opened, people looked up, work reported."""
-        draw = self.random
+        dice = self.dice
         made: list[calls.Call] = []
         dossier = subject = None
         if key.kind in ("onestop", "sector"):
@@ -237,17 +248,16 @@ class Town:
             dossier = f"D{self._dossiers:07d}"
         if key.officials:
             if official is None:
-                weights = [one.weight for one in key.officials]
-                official = key.officials[int(draw.choice(len(weights), p=weights))]
+                official = dice.choices(key.officials, cum_weights=key.shares)[0]
             made.append(self.call(key, at, PUT, official=official, dossier=dossier))
-        subject = f"s{int(draw.integers(self.persons)):x}"
+        subject = self.person()
         for place, choices in enumerate(_WORK[key.kind]):
-            if place and draw.random() < 0.45:
+            if place and dice.random() >= _STEP:
                 continue
-            operation = choices[int(draw.integers(len(choices)))] if len(choices) > 1 else choices[0]
-            at += float(draw.exponential(25 if official else 4)) + 1.5
-            if operation in (VERIFY, LOOK_UP) and draw.random() < 0.25:
-                subject = f"s{int(draw.integers(self.persons)):x}"  # another person of the same dossier
+            operation = choices[int(dice.random() * len(choices))]
+            at += dice.expovariate(1 / 25 if official else 1 / 4) + 1.5
+            if operation in (VERIFY, LOOK_UP) and dice.random() < 0.25:
+                subject = self.person()  # another person of the same dossier
             is_personal = operation in (VERIFY, LOOK_UP)
             made.append(
                 self.call(
@@ -255,17 +265,21 @@ class Town:
                     at,
                     operation,
                     official=official if is_personal or official is not None else None,
-                    dossier=dossier if draw.random() > 0.01 else None,
+                    dossier=dossier if dice.random() > 0.01 else None,
                     subject=subject if is_personal else None,
                 )
             )
-        if dossier and key.officials and draw.random() < 0.97:
+        if dossier and key.officials and dice.random() < _REPORTED:
             made.append(
-                self.call(key, at + float(draw.exponential(4000)), REPORT, official=official, dossier=dossier)
+                self.call(key, at + dice.expovariate(1 / 4000), REPORT, official=official, dossier=dossier)
             )
-        if key.late_operation and number >= key.late_operation[0] and draw.random() < 0.1:
+        if key.late_operation and number >= key.late_operation[0] and dice.random() < 0.1:
             made.append(self.call(key, at + 1, key.late_operation[1]))
         return made
+
+    def person(self) -> str:
+        """Give the digest of one of the town's citizens."""
+        return f"s{int(self.dice.random() * self.persons):x}"
 
     def call(
         self,
@@ -281,8 +295,8 @@ class Town:
         size: float = 1.0,
     ) -> calls.Call:
         """Make one call as this key makes it."""
-        draw = self.random
-        chance = draw.random()
+        dice = self.dice
+        chance = dice.random()
         if result is None:
             result = calls.OK
             if subject is not None and chance < key.unknown:
@@ -292,7 +306,7 @@ class Town:
         if address is None:
             address = self._address(key, at, official)
         wide, rows = _SIZES.get(operation, (600, 1))
-        out = int(wide * (0.5 + draw.random()) * size) if result == calls.OK else 300
+        out = int(wide * (0.5 + dice.random()) * size) if result == calls.OK else 300
         return calls.Call(
             at,
             key.name,
@@ -309,7 +323,7 @@ class Town:
         )
 
     def _address(self, key: Key, at: float, official: Official | None) -> str:
-        number = int((at - self.at(0)) // DAY_S)
+        number = int((at - self.zero) // DAY_S)
         if key.second_line and number % 9 == 5 and int(at // 3600) % 5 == 0:
             return "10.250." + key.addresses[0].split(".", 2)[2]
         if official is not None and official.address not in key.addresses[:1]:
@@ -320,7 +334,7 @@ class Town:
 
     def _with_outages(self, key: Key, made: list[calls.Call], number: int) -> list[calls.Call]:
         """During an outage upstream calls fail; some software repeats them, and its mistakes, too."""
-        draw, zero = self.random, self.at(0)
+        dice, zero = self.dice, self.zero
         spans = [(zero + a, zero + b) for a, b in self.outages if int(a // DAY_S) <= number <= int(b // DAY_S)]
         found: list[calls.Call] = []
         for call in made:
@@ -329,12 +343,12 @@ class Town:
                 call = call._replace(result=calls.FAILED, rows=0, bytes_out=200)
             found.append(call)
             again = is_out or (call.result == calls.WRONG and key.retries)
-            if again and draw.random() < 0.7:
-                for turn in range(1, int(draw.integers(2, 5))):
+            if again and dice.random() < 0.7:
+                for turn in range(1, 2 + int(dice.random() * 3)):
                     found.append(call._replace(at=call.at + 5.0 * 2**turn))
-        if draw.random() < 0.03 and found:
+        if dice.random() < 0.03 and found:
             # A busy minute runs into the limit now and then, and waits.
-            chosen = found[int(draw.integers(len(found)))]
+            chosen = found[int(dice.random() * len(found))]
             found += [chosen._replace(at=chosen.at + n, result=calls.LIMITED, rows=0) for n in (1, 2, 4)]
         return found
 

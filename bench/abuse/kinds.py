@@ -57,6 +57,7 @@ class Abuse:
         self.town, self.random = town, np.random.default_rng([seed, 991])
         self.cases: list[Case] = []
         self.calls: dict[int, list[calls.Call]] = {}
+        self.calls_by_case: dict[Case, list[calls.Call]] = {}
         self.mutes: list[tuple[str, float, float, float]] = []
         # Keys of whom nobody can say that they were abused, only that others' curiosity passed through them.
         self.also: list[tuple[str, float, float]] = []
@@ -73,7 +74,7 @@ class Abuse:
                     self._place(kind, strength)
 
     def _place(self, kind: str, strength: int) -> None:
-        spans = {"slow_drift": 36, "curious_return": 14, "no_case": 8, "dormant_revived": 34, "curious_many": 5}
+        spans = {"slow_drift": 36, "curious_return": 14, "no_case": 8, "curious_many": 5}
         for _ in range(4000):
             key = self.town.keys[int(self.random.integers(len(self.town.keys)))]
             span = spans.get(kind, 2)
@@ -124,9 +125,11 @@ class Abuse:
         if not made:
             return
         made.sort()
-        self.cases.append(Case(kind, strength, key_name or key.name, made[0].at, made[-1].at))
+        case = Case(kind, strength, key_name or key.name, made[0].at, made[-1].at)
+        self.cases.append(case)
+        self.calls_by_case[case] = made
         for call in made:
-            number = int((call.at - self.town.at(0)) // background.DAY_S)
+            number = int((call.at - self.town.zero) // background.DAY_S)
             self.calls.setdefault(number, []).append(call)
 
     def _moment(self, number: int, low: float = 8.2, high: float = 10.3) -> float:
@@ -166,7 +169,7 @@ class Abuse:
     def _slow_drift(self, key: Key, number: int, strength: int) -> None:
         made: list[calls.Call] = []
         worked = [day for day in range(number, number + 36) if day in self._free]
-        a_piece = 4 if key.officials else 2.2
+        a_piece = background.calls_of(key)
         for turn, day in enumerate(worked):
             extra = (1 + (0.03, 0.05, 0.08)[strength - 1]) ** turn - 1
             for hour, mean in enumerate(self.town.level(key, day)):
@@ -290,7 +293,7 @@ class Abuse:
             dossier = f"F{key.name}{number}{n // 2}"
             if n % 2 == 0:
                 made.append(self.town.call(key, at - 0.2, PUT, official=official, dossier=dossier))
-            subject = f"s{int(self.random.integers(self.town.persons)):x}"
+            subject = self.town.person()
             made.append(self.town.call(key, at, VERIFY, official=official, dossier=dossier, subject=subject))
         self._add("official_fast", strength, key, made)
 
@@ -308,7 +311,7 @@ class Abuse:
         self._add("official_places", strength, key, [call for call in made if call.at < end])
 
     def _ask(self, key: Key, at: float, official: Official, unknown: float, dossier: str | None) -> calls.Call:
-        subject = f"s{int(self.random.integers(self.town.persons)):x}"
+        subject = self.town.person()
         result = calls.UNKNOWN if self.random.random() < unknown else calls.OK
         return self.town.call(key, at, VERIFY, official=official, dossier=dossier, subject=subject, result=result)
 

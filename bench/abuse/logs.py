@@ -1,4 +1,7 @@
-"""Real attack logs under invented keys, moved to a morning of a made-up town that has learned for weeks."""
+"""Real attack logs under invented keys, moved to a morning of a made-up town that has learned for weeks.
+
+Where a log says which of its calls are no attack, the key has made those on every morning before, too.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,15 @@ _LOGS = {
     "logins, 17 days": "logins-ssh-03-27_04-12.csv",
 }
 _DAYS, _KEYS = 17, 12
+# A call, and whether it is one of the attack: None where the log says that it is not.
+Made = tuple[calls.Call, bool | None]
 
 
-def show(seed: int) -> dict[str, str]:
-    """Print for each log what was found, and how soon after its first record of attack; gives what was skipped."""
+def replay(seed: int) -> tuple[list[list[object]], dict[str, str]]:
+    """Say for each log what was found, and how soon after its first record of attack; and what was skipped."""
     skipped = {name: f"{file} is not there" for name, file in _LOGS.items() if not (_FOLDER / file).exists()}
     town = background.Town(seed + 1, keys=_KEYS, days=_DAYS)
-    moved: dict[str, list[tuple[calls.Call, bool]]] = {}
+    moved: dict[str, list[Made]] = {}
     for place, (name, file) in enumerate(_LOGS.items()):
         if name not in skipped:
             made = list(_read(_FOLDER / file, key=f"key-{place:03d}"))
@@ -42,21 +47,27 @@ def show(seed: int) -> dict[str, str]:
     for number, day in town.by_day():
         if number == _DAYS - 1:
             day += [call for made in moved.values() for call, _ in made]
+        else:
+            back = (_DAYS - 1 - number) * background.DAY_S
+            usual = (call for made in moved.values() for call, attack in made if attack is None)
+            day += [call._replace(at=call.at - back) for call in usual]
         for call in sorted(day, key=lambda one: one.at):
             watching.feed(call)
-    rows = [row for name, made in moved.items() for row in _rows(name, made, found)]
-    figures.table(
-        "Real logs, replayed in the town of detection", ["log", "records", "rule", "after", "seen"], rows
-    )
-    return skipped
+    return [row for name, made in moved.items() for row in _rows(name, made, found)], skipped
 
 
-def _rows(name: str, made: list[tuple[calls.Call, bool]], found: list[findings.Finding]) -> list[list[object]]:
+def show(rows: list[list[object]]) -> None:
+    """Print what was found."""
+    figures.table("Real logs under invented keys", ["log", "records", "rule", "after", "seen"], rows)
+
+
+def _rows(name: str, made: list[Made], found: list[findings.Finding]) -> list[list[object]]:
     ours = {call.key for call, _ in made} | {call.address for call, _ in made}
     first = min((call.at for call, attack in made if attack), default=made[0][0].at)
+    last = max(call.at for call, _ in made)
     seen: dict[str, findings.Finding] = {}
     for one in found:
-        if one.found_at >= first - 1 and {one.who.key, one.who.address} & (ours - {None}):
+        if first - 1 <= one.found_at <= last + 60 and {one.who.key, one.who.address} & (ours - {None}):
             seen.setdefault(one.rule, one)
     rows: list[list[object]] = [
         [
@@ -71,11 +82,12 @@ def _rows(name: str, made: list[tuple[calls.Call, bool]], found: list[findings.F
     return rows or [[name, len(made), "nothing", "–", "–"]]
 
 
-def _read(path: Path, *, key: str) -> Iterator[tuple[calls.Call, bool]]:
+def _read(path: Path, *, key: str) -> Iterator[Made]:
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     for row in csv.DictReader(text.splitlines()):
-        yield _call(row, key), row.get("attack", "1") == "1" and row.get("event") != "disconnect"
+        is_usual = row.get("attack", "1") == "0"
+        yield _call(row, key), None if is_usual else row.get("event") != "disconnect"
 
 
 def _call(row: dict[str, str], key: str) -> calls.Call:

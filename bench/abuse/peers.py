@@ -1,13 +1,16 @@
 """What others would find: fixed thresholds, a plain robust z, Isolation Forest and Half-Space Trees.
 
-All see the same features of each key and hour. Each gets the threshold with which it raises just one false alert
-in 100 key-days on this very data, which is kinder than it could be set beforehand.
+All see the same features of each key (or, of calls without one, address) and hour, hours without the usual calls
+among them, and all but the first see them against what that key has at that hour on that kind of day while they
+learn, when they raise nothing. Each gets the threshold with which it raises just one false alert in 100 key-days
+on this very data, which is kinder than it could be set beforehand.
 """
 
 from __future__ import annotations
 
 import math
 import subprocess
+import sys
 import tempfile
 import venv
 from collections.abc import Mapping, Sequence
@@ -22,30 +25,34 @@ from lienthong.monitoring import calls
 
 FEATURES = 8
 _PROGRAM = Path(__file__).parent / "peer_models.py"
+# An environment of their own inside this one: installed by the first run, found by the next, gone with this one.
+_HOME = Path(sys.prefix) / "peers"
+_MODELS = "isolation forest, half-space trees"
+_COLUMN = {calls.WRONG: 1, calls.REFUSED: 2, calls.UNKNOWN: 3, calls.LIMITED: 4}
+Place = tuple[str, int]
 
 
 class Hours:
-    """Of each key and hour: requests, wrong, refused, unknown, over the limit, bytes, persons, addresses."""
+    """Of each key and hour: requests, wrong, refused, unknown, over the limit, kilobytes, persons, addresses."""
 
     def __init__(self, town: background.Town) -> None:
-        self.town, self.zero = town, town.at(0)
-        self.rows: dict[tuple[str, int], list[float]] = {}
+        self.town, self.zero = town, town.zero
+        self.rows: dict[Place, list[float]] = {}
 
     def add(self, made: Sequence[calls.Call]) -> None:
         """Count one day."""
-        people: dict[tuple[str, int], tuple[set[str], set[str]]] = {}
+        people: dict[Place, tuple[set[str], set[str]]] = {}
         for call in made:
-            if call.key is None:
-                continue
-            place = call.key, int((call.at - self.zero) // 3600)
+            place = call.key or call.address or "", int((call.at - self.zero) // 3600)
             row = self.rows.get(place)
             if row is None:
                 row = self.rows[place] = [0.0] * FEATURES
                 people[place] = set(), set()
             row[0] += 1
-            if call.result in (calls.WRONG, calls.REFUSED, calls.UNKNOWN, calls.LIMITED):
-                row[{calls.WRONG: 1, calls.REFUSED: 2, calls.UNKNOWN: 3, calls.LIMITED: 4}[call.result]] += 1
-            row[5] += call.bytes_out or 0
+            column = _COLUMN.get(call.result or 0)
+            if column is not None:
+                row[column] += 1
+            row[5] += (call.bytes_out or 0) / 1000
             if place in people:
                 persons, addresses = people[place]
                 if call.subject:
@@ -54,21 +61,56 @@ class Hours:
         for place, (persons, addresses) in people.items():
             self.rows[place][6], self.rows[place][7] = len(persons), len(addresses)
 
+    def fill(self, learning_days: int) -> None:
+        """Add hours without a call, of keys that had some at that hour on most such days of learning."""
+        had: dict[tuple[str, int, int], int] = {}
+        for key, hour in self.rows:
+            if hour < learning_days * 24:
+                had[key, *self.kind_of(hour)] = had.get((key, *self.kind_of(hour)), 0) + 1
+        hours: dict[tuple[int, int], list[int]] = {}
+        for hour in range(self.town.days * 24):
+            hours.setdefault(self.kind_of(hour), []).append(hour)
+        for (key, *kind), times in had.items():
+            alike = hours[kind[0], kind[1]]
+            if times > sum(hour < learning_days * 24 for hour in alike) / 2:
+                for hour in alike:
+                    self.rows.setdefault((key, hour), [0.0] * FEATURES)
+
+    def kind_of(self, hour: int) -> tuple[int, int]:
+        """Give the hour of the day and the kind of day."""
+        return hour % 24, self.town.calendar.of(self.town.first + hour // 24)[0]
+
 
 def compare(
-    hours: Hours, cases: Sequence[kinds.Case], *, learning_days: int, are_models_wanted: bool
+    hours: Hours, cases: Sequence[kinds.Case], *, learning_days: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """Give the recall by kind of each peer, and which were skipped and why."""
+    hours.fill(learning_days)
     places = sorted(hours.rows)
     table = np.array([hours.rows[place] for place in places])
-    train = np.array([hour < learning_days * 24 for _, hour in places])
-    scores = {"fixed thresholds": _fixed(table, train), "robust z": _robust_z(places, table, train)}
-    skipped = {"isolation forest, half-space trees": "only in the whole run: they are installed first"}
-    if are_models_wanted:
-        made, skipped = _models(places, table, train)
-        scores |= made
+    first: dict[str, int] = {}
+    for key, hour in places:
+        first.setdefault(key, hour)
+    # A key that begins later is learned for ten days of its own; an address stands for nobody known.
+    until = {
+        key: max(learning_days, hour // 24 + 10) * 24 if key.startswith("key") else 0
+        for key, hour in first.items()
+    }
+    train = np.array([hour < until[key] for key, hour in places])
+    middle, spread = _usual(hours, places, table, train)
+    scores = {
+        "fixed thresholds": _fixed(table, train),
+        "robust z": (np.abs(table - middle) / np.maximum(spread, np.sqrt(middle) + 1)).max(axis=1),
+    }
+    turn = np.array([place % 24 for _, place in places]) * math.pi / 12
+    wide = np.column_stack([np.log1p(table) - np.log1p(middle), np.sin(turn), np.cos(turn)])
+    made, skipped = _models(wide, train)
     allowed = len(hours.town.keys) * hours.town.days / 100
-    return {name: _recall(places, score, cases, hours, allowed) for name, score in scores.items()}, skipped
+    found = {
+        name: _recall(places, np.where(train, -np.inf, score), cases, hours, allowed)
+        for name, score in (scores | made).items()
+    }
+    return found, skipped
 
 
 def _fixed(table: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -77,48 +119,54 @@ def _fixed(table: np.ndarray, train: np.ndarray) -> np.ndarray:
     return found
 
 
-def _robust_z(places: Sequence[tuple[str, int]], table: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Each key and hour of the day against its own median and MAD of the learning time."""
-    known: dict[tuple[str, int], list[int]] = {}
+def _usual(
+    hours: Hours, places: Sequence[Place], table: np.ndarray, train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the median and MAD of each key at that hour on that kind of day while learning; 0 where it had none."""
+    alike: dict[tuple[str, int, int], list[int]] = {}
     for row, (key, hour) in enumerate(places):
-        if train[row]:
-            known.setdefault((key, hour % 24), []).append(row)
-    found = np.zeros(len(places))
-    for row, (key, hour) in enumerate(places):
-        rows = known.get((key, hour % 24))
-        past = table[rows] if rows else np.zeros((1, FEATURES))
-        middle = np.median(past, axis=0)
-        spread = 1.4826 * np.median(np.abs(past - middle), axis=0)
-        found[row] = (np.abs(table[row] - middle) / np.maximum(spread, np.sqrt(middle) + 1)).max()
-    return found
+        alike.setdefault((key, *hours.kind_of(hour)), []).append(row)
+    middle, spread = np.zeros(table.shape), np.zeros(table.shape)
+    for rows in alike.values():
+        past = table[[row for row in rows if train[row]]]
+        if len(past):
+            middle[rows] = np.median(past, axis=0)
+            spread[rows] = 1.4826 * np.median(np.abs(past - middle[rows[0]]), axis=0)
+    return middle, spread
 
 
-def _models(
-    places: Sequence[tuple[str, int]], table: np.ndarray, train: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Run the two learned ones in an environment of their own, which is installed first."""
-    hour = np.array([place % 24 for _, place in places])
-    wide = np.column_stack([np.log1p(table), np.sin(hour * math.pi / 12), np.cos(hour * math.pi / 12)])
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        venv.create(home / "env", with_pip=True)
-        python = home / "env" / "bin" / "python"
-        install = [str(python), "-m", "pip", "install", "--quiet", "scikit-learn", "river"]
-        done = subprocess.run(install, check=False, timeout=400)
-        if done.returncode:
-            return {}, {"isolation forest, half-space trees": "could not be installed"}
-        np.savez(home / "rows.npz", wide=wide, train=train)
-        told = subprocess.run(
-            [str(python), str(_PROGRAM), str(home / "rows.npz")], stdout=subprocess.PIPE, check=False, timeout=900
-        )
-        if told.returncode:
-            return {}, {"isolation forest, half-space trees": "failed"}
-        answers = orjson.loads(told.stdout.splitlines()[-1])
+def _models(wide: np.ndarray, train: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Run the two learned ones in an environment of their own."""
+    python = str(_HOME / "bin" / "python")
+    try:
+        if not Path(python).exists():
+            venv.create(_HOME, with_pip=True)
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "scikit-learn",
+            "river",
+        ]
+        imports = [python, "-c", "import river, sklearn"]
+        if subprocess.run(imports, check=False, stderr=subprocess.DEVNULL, timeout=120).returncode:
+            subprocess.run(install, check=True, timeout=400)
+        with tempfile.TemporaryDirectory() as folder:
+            rows = Path(folder) / "rows.npz"
+            np.savez(rows, wide=wide, train=train)
+            asked = [python, str(_PROGRAM), str(rows)]
+            told = subprocess.run(asked, stdout=subprocess.PIPE, check=True, timeout=1800)
+    except (OSError, subprocess.SubprocessError) as exc:
+        return {}, {_MODELS: f"could not be installed or run here ({type(exc).__name__})"}
+    answers = orjson.loads(told.stdout.splitlines()[-1])
     return {name: np.array(values) for name, values in answers.items()}, {}
 
 
 def _recall(
-    places: Sequence[tuple[str, int]],
+    places: Sequence[Place],
     score: np.ndarray,
     cases: Sequence[kinds.Case],
     hours: Hours,
@@ -132,6 +180,8 @@ def _recall(
     found: set[kinds.Case] = set()
     false, last_false = 0, dict[str, set[int]]()
     for row in np.argsort(-score):
+        if not np.isfinite(score[row]):
+            break
         key, hour = places[int(row)]
         mine = [case for first, last, case in spans.get(key, ()) if first <= hour <= last]
         if mine:

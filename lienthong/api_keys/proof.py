@@ -95,13 +95,13 @@ class Prover:
         registered for the key; CapacityReduced where replays cannot be told apart at the moment.
         """
         holding = await self._register.of(key.key_id)
-        wanted = both(required, holding.required)
+        wanted = proof_register.both(required, holding.required)
         if request.token is not None:
             tokens.check_owner(request.token, key.key_id)
             tokens.check_binding(request.token, request.certificate)
         proven = _with_signer(request, holding, _without_signature(request, holding, now=now), now=now)
         needs_signature = wanted and not _is_met(wanted, proven.kinds)
-        if needs_signature and any("signature" in parts(one) for one in wanted):
+        if needs_signature and any("signature" in proof_register.parts(one) for one in wanted):
             proven = await self._with_signature(request, holding, proven, now=now)
         if wanted and not _is_met(wanted, proven.kinds):
             raise _unproven(wanted, request, holding, now=now)
@@ -138,23 +138,11 @@ class Prover:
         return Proven(proven.kinds | {"signature"}, claim.key_name, proven.certificate)
 
 
-def parts(alternative: str) -> frozenset[str]:
-    """Give the kinds that an alternative asks for together."""
-    return frozenset(alternative.split("+"))
-
-
-def both(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
-    """Combine two requirements: whoever meets the result meets each of them."""
-    if not first or not second:
-        return first or second
-    return frozenset("+".join(sorted(parts(one) | parts(other))) for one in first for other in second)
-
-
 def required_for(rules: Mapping[str, Collection[str]], operation: str) -> frozenset[str]:
     """Give what an operation demands by the settings; where several rules name it, all of them hold."""
     wanted: frozenset[str] = frozenset()
     for name in _names_of(operation):
-        wanted = both(wanted, frozenset(rules.get(name, ())))
+        wanted = proof_register.both(wanted, frozenset(rules.get(name, ())))
     return wanted
 
 
@@ -189,7 +177,7 @@ def _names_of(operation: str) -> tuple[str, str, str]:
 
 
 def _is_met(wanted: frozenset[str], kinds: frozenset[str]) -> bool:
-    return any(parts(alternative) <= kinds for alternative in wanted)
+    return any(proof_register.parts(alternative) <= kinds for alternative in wanted)
 
 
 def _without_signature(request: Presented, holding: proof_register.Holding, *, now: datetime) -> Proven:
@@ -215,9 +203,10 @@ def _unproven(
     wanted: frozenset[str], request: Presented, holding: proof_register.Holding, *, now: datetime
 ) -> errors.HubError:
     """Say what is missing: to the caller what to send, or that nothing that would do is registered."""
-    possible = [one for one in wanted if all(holding.has(kind) for kind in parts(one))]
-    said_en = " or ".join(" with ".join(_WORDS[kind][0] for kind in sorted(parts(one))) for one in sorted(wanted))
-    said_vi = " hoặc ".join(" kèm ".join(_WORDS[kind][1] for kind in sorted(parts(one))) for one in sorted(wanted))
+    possible = [one for one in wanted if all(holding.has(kind) for kind in proof_register.parts(one))]
+    ways = [sorted(proof_register.parts(one)) for one in sorted(wanted)]
+    said_en = " or ".join(" with ".join(_WORDS[kind][0] for kind in way) for way in ways)
+    said_vi = " hoặc ".join(" kèm ".join(_WORDS[kind][1] for kind in way) for way in ways)
     if not possible:
         return errors.NotGranted(
             f"Beside the key this call needs {said_en}, and nothing of the kind is registered for the key. "
@@ -227,11 +216,11 @@ def _unproven(
             reason="proof_not_registered",
         )
     found = request.certificate
-    if found is not None and any("certificate" in parts(one) for one in possible):
+    if found is not None and any("certificate" in proof_register.parts(one) for one in possible):
         certificates.check_time(found, now=now)
         if not holding.has_certificate(found):
             return _other_certificate()
-    kinds = sorted({kind for one in possible for kind in parts(one)})
+    kinds = sorted({kind for one in possible for kind in proof_register.parts(one)})
     send = "; ".join(_SEND[kind] for kind in kinds)
     return errors.ProofRejected(
         f"Beside the key this call needs {said_en}. Send: {send}.",

@@ -23,6 +23,8 @@ MOST_REMEMBERED = 10_000
 MOST_PER_KEY = 10
 BY_CERTIFICATE, BY_PUBLIC_KEY = "certificate", "public-key"
 KINDS = ("signature", "certificate", "token")
+# What only who holds more than the key itself can show: a token is got with the key, and renewed with a token.
+_POSSESSION = frozenset({"signature", "certificate"})
 # Public keys of systems that assert which official asks; of no use for signing a request, nor the other way.
 ASSERTION = "assertion"
 _proofs, _rules = tables.key_proofs, tables.key_proof_rules
@@ -132,9 +134,24 @@ async def read(store: storage.Storage, key_id: str) -> Holding:
         rows = await conn.execute(asked.order_by(*_ORDER))
         proofs = tuple(Proof(**row._mapping) for row in rows)
         rule = (await conn.execute(sa.select(_rules.c.required).where(_rules.c.key_id == key_id))).scalar()
-        if not rule and await responses.demands_proof(conn, key_id):
-            rule = KINDS  # one of them is enough
-    return Holding(proofs, frozenset(rule or ()))
+        wanted = frozenset[str](rule or ())
+        if await responses.demands_proof(conn, key_id):
+            wanted = both(wanted, _POSSESSION)
+    return Holding(proofs, wanted)
+
+
+def parts(alternative: str) -> frozenset[str]:
+    """Give the kinds that an alternative asks for together."""
+    return frozenset(alternative.split("+"))
+
+
+def both(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
+    """Combine two requirements: whoever meets the result meets each of them."""
+    if not first or not second:
+        return first or second
+    made = {parts(one) | parts(other) for one in first for other in second}
+    # Who must show a signature anyway need not be told of "a signature, or a signature and a certificate".
+    return frozenset("+".join(sorted(one)) for one in made if not any(other < one for other in made))
 
 
 _ASSERTING = (

@@ -230,6 +230,8 @@ def from_json(body: dict[str, Any]) -> Baseline:
 
 def summary(all_days: Sequence[int], same_weekday: Sequence[int], near: Sequence[int]) -> Normal:
     """Give median, spread and extremes of what was seen."""
+    if not any(all_days) and not any(near):
+        return Normal(len(all_days), 0.0, 0.0, 0.0, 0.0)
     ranked = sorted(all_days)
     chosen = sorted(same_weekday) if len(same_weekday) >= 4 else ranked
     middle = _median(chosen)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from lienthong.monitoring import baselines, watched_keys
 
+_LEAST_DAYS, _LEAST_REQUESTS, _LEAST_KEYS = 8, 20, 5
+
 
 def learn_shares(key: watched_keys.WatchedKey) -> None:
     """Learn the usual shares of questions that hit unknown numbers or name no dossier."""
@@ -15,15 +17,28 @@ def learn_shares(key: watched_keys.WatchedKey) -> None:
     key.asked_today = [0, 0, 0]
 
 
-def even_days(key: watched_keys.WatchedKey, hub: Mapping[int, int]) -> list[float]:
+def busyness(keys: Iterable[watched_keys.WatchedKey]) -> dict[int, float]:
+    """Say of each working day how busy the hub was: the median of keys, each against its own usual day.
+
+    Not the sum of all calls: one flood would make the day of every other key look quiet.
+    """
+    shares: dict[int, list[float]] = {}
+    for key in keys:
+        worked = _worked(key)
+        usual = sorted(requests for _, requests in worked)[len(worked) // 2] if worked else 0
+        if len(worked) >= _LEAST_DAYS and usual >= _LEAST_REQUESTS:
+            for day, requests in worked:
+                shares.setdefault(day, []).append(requests / usual)
+    return {day: sorted(of)[len(of) // 2] for day, of in shares.items() if len(of) >= _LEAST_KEYS}
+
+
+def even_days(key: watched_keys.WatchedKey, busy: Mapping[int, float]) -> list[float]:
     """Give the working days of a key, each divided by how busy the whole hub was on it."""
-    worked = [(day, requests) for day, group, requests in key.bounds.days if group == baselines.WORKED]
-    ranked = sorted(hub.get(day, 0) for day, _ in worked)
-    middle = ranked[len(ranked) // 2] if ranked else 0
-    return [
-        requests * middle / hub[day] if hub.get(day, 0) > 0.5 * middle > 0 else requests
-        for day, requests in worked
-    ]  # fmt: skip
+    return [requests / max(0.5, busy.get(day, 1.0)) for day, requests in _worked(key)]
+
+
+def _worked(key: watched_keys.WatchedKey) -> list[tuple[int, int]]:
+    return [(day, requests) for day, group, requests in key.bounds.days if group == baselines.WORKED]
 
 
 def peers(keys: Iterable[watched_keys.WatchedKey]) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ from lienthong.monitoring import (
     busy_hub,
     calls,
     days_end,
+    questions,
     stillness,
     watched_keys,
     watched_officials,
@@ -74,7 +75,7 @@ class Detection:
             window = self.operations.get(operation)
             if window is None:
                 window = self.operations[operation] = windows.Window()
-            window.add(minute, call)
+            window.count(minute)
         if call.address is not None:
             self._address(call, minute)
         key = None if call.key is None else self._key(call, minute)
@@ -191,15 +192,9 @@ class Detection:
         key.day_subjects.add(call.subject or "")
         unknown, caseless = call.result == calls.UNKNOWN, call.dossier is None
         gap_s = key.evenness.add(call.at)
-        asked = key.ask(minute, unknown=unknown, caseless=caseless, unheard=False)
-        shares = key.bounds.asked
+        asked = key.ask(minute, unknown=unknown, caseless=caseless)
         if unknown or caseless:
-            named = shares.get("questions", 0.0)
-            usual = people.Usual(
-                (shares.get("unknown", 0.0) + 1.0) / (named + 30.0),
-                (shares.get("caseless", 0.0) + 1.0) / (named + 100.0) if named >= 100 else None,
-                None,
-            )
+            usual = questions.usual(key.bounds.asked)
             self._report(people.hit_rate(key.who, call.at, asked, usual, even_gap_s=gap_s))
         count, bound = len(subjects), key.hour_bounds["subjects"]
         if count > bound and count > bound * self._busier(key):
@@ -241,6 +236,8 @@ class Detection:
             usual = key.normal["requests"]
             off = off and usual.top < 3 and usual.days >= self._nights_wanted
         official.feed(call, minute, hour, off=off, report=self._report)
+        if call.subject is not None and key is not None:
+            self._report(official.guess(call, minute, questions.usual(key.bounds.asked)))
         if call.subject is not None:
             for finding in self.people.asked(call, hour // 24, official):
                 self._report(finding)
@@ -250,8 +247,8 @@ class Detection:
         window = self.addresses.get(address)
         if window is None:
             window = self.addresses[address] = windows.Window()
-        pane = window.add(minute, call)
         result = call.result
+        pane = window.tally(minute, result)
         if not result or result > calls.REFUSED:
             return
         who = findings.Who(address=address)
@@ -350,7 +347,7 @@ class Detection:
         group = self.days.of(day)[0]
         self.hub.bounds.learn_day(day, group, self.hub.day_requests)
         self.hub.day_requests = self.hub.day_active = 0
-        hub_days = {past: requests for past, _, requests in self.hub.bounds.days}
+        busy = days_end.busyness(self.keys.values()) if group == baselines.WORKED else {}
         for key in self.keys.values():
             if key.day_active:
                 key.bounds.learn_day(day, group, key.day_requests)
@@ -361,7 +358,7 @@ class Detection:
             key.day_subjects = windows.Distinct()
             key.limited_top = max(0, key.limited_top - (day % 7 == 0))
             if group == baselines.WORKED and key.bounds.days and key.bounds.days[-1][0] == day:
-                self._report(volume.drift(key.who, at, days_end.even_days(key, hub_days)))
+                self._report(volume.drift(key.who, at, days_end.even_days(key, busy)))
         for finding in self.people.close_day(day, self.officials, at):
             self._report(finding)
         self._peers |= days_end.peers(self.keys.values())

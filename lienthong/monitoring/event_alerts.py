@@ -1,11 +1,12 @@
-"""Alerts opened by what the flows announce: forged callbacks, money that is silent, parcels, held runs."""
+"""Alerts opened by what the flows and the desks announce: forged callbacks, silent money, copied passkeys."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import storage, tables
 from lienthong.monitoring import alerts
@@ -13,6 +14,7 @@ from lienthong.monitoring.detectors import findings
 
 _PLACE = "events"
 BATCH = 500
+MISSED_FOR = timedelta(minutes=2)  # longer than any transaction of the hub takes
 _e, _p = tables.events, tables.detection_positions
 
 
@@ -39,6 +41,12 @@ KINDS = {
     "callbacks.unreadable": Kind(
         "forged_callback", 0.4, "Lời gọi lại không đọc được", "A callback was unreadable"
     ),
+    "accounts.passkey_copied": Kind(
+        "copied_passkey",
+        0.9,
+        "Passkey của tài khoản có dấu hiệu bị sao chép: số đếm đi lùi",
+        "A passkey of an account may have been copied: its count went back",
+    ),
     "payments.silent": Kind("flow", 0.5, "Cổng thanh toán không trả lời", "A payment provider is silent"),
     "payments.needs_person": Kind("flow", 0.6, "Thanh toán cần người xử lý", "A payment needs a person"),
     "parcels.lost": Kind("flow", 0.6, "Bưu gửi thất lạc", "A parcel is lost"),
@@ -62,29 +70,53 @@ KINDS = {
 
 
 class Follower:
-    """Reads events in their order, from where it stopped; at its very first start from now on."""
+    """Reads events in their order, from where it stopped; at its very first start from now on.
+
+    On PostgreSQL an event may become visible after events with higher numbers. A number that is missing is asked
+    for again until no transaction can still bring it; after a restart what lies beyond it is told once more.
+    """
 
     def __init__(self, store: storage.Storage) -> None:
         self._store = store
+        self._last: int | None = None
+        self._missing: dict[int, datetime] = {}  # numbers, and when each was missed
 
     async def step(self, now: datetime) -> int:
         """Open alerts for what is new; gives how many events were read."""
         async with self._store.reading() as conn:
-            place = await storage.first(conn, sa.select(_p.c.number).where(_p.c.node == _PLACE))
-            if place is None:
-                last = (await conn.execute(sa.select(sa.func.max(_e.c.number)))).scalar() or 0
-                rows: list[dict[str, Any]] = []
-            else:
-                last = place["number"]
-                asked = sa.select(_e).where(_e.c.number > last).order_by(_e.c.number).limit(BATCH)
-                rows = await storage.every(conn, asked)
+            last, rows = await self._read(conn)
         for row in rows:
             finding = of_event(row)
             if finding is not None:
                 await alerts.open_or_update(self._store, finding)
-        if rows or place is None:
-            await self._keep(rows[-1]["number"] if rows else last, now)
+        is_first, place = self._last is None, self._place()
+        self._go_on(last, [row["number"] for row in rows], now)
+        if is_first or self._place() != place:
+            await self._keep(self._place(), now)
         return len(rows)
+
+    async def _read(self, conn: AsyncConnection) -> tuple[int, list[dict[str, Any]]]:
+        last = self._last
+        if last is None:
+            last = (await conn.execute(sa.select(_p.c.number).where(_p.c.node == _PLACE))).scalar()
+        if last is None:
+            return (await conn.execute(sa.select(sa.func.max(_e.c.number)))).scalar() or 0, []
+        wanted = sa.or_(_e.c.number > last, _e.c.number.in_([*self._missing]))
+        return last, await storage.every(conn, sa.select(_e).where(wanted).order_by(_e.c.number).limit(BATCH))
+
+    def _go_on(self, last: int, numbers: list[int], now: datetime) -> None:
+        """Note what was read, and which numbers before it are missing."""
+        since = now - MISSED_FOR
+        self._missing = {number: at for number, at in self._missing.items() if at > since}
+        self._last = max([last, *numbers])
+        if not self._store.is_sqlite:  # where one writes after the other, nothing comes later
+            self._missing |= dict.fromkeys(range(max(last, self._last - BATCH) + 1, self._last), now)
+        for number in numbers:
+            self._missing.pop(number, None)
+
+    def _place(self) -> int:
+        """Say up to which number everything has been read."""
+        return min([self._last or 0, *(number - 1 for number in self._missing)])
 
     async def _keep(self, number: int, now: datetime) -> None:
         values = {"number": number, "at": now}

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lienthong.monitoring import at_once, baselines, calls, evenness, windows
+from lienthong.monitoring import at_once, baselines, calls, evenness, questions, windows
 from lienthong.monitoring.detectors import findings, people, places, probing, volume
 
 Report = Callable[[findings.Finding | None], bool]
@@ -22,7 +22,7 @@ class WatchedKey:
     """One key: its windows, its baseline, and the bounds of the hour."""
 
     __slots__ = (
-        "after", "asked", "asked_sums", "asked_today", "at_once", "before", "block", "block_sum", "bounds",
+        "after", "asked", "asked_today", "at_once", "before", "block", "block_sum", "bounds",
         "day_active", "day_requests", "day_subjects", "evenness", "hour", "hour_bounds", "kept_calls", "kind",
         "last_at", "last_operations", "limited", "limited_top", "minute", "name", "normal", "order_blocks",
         "order_mean", "order_top", "quiet", "still", "strain", "strain_bound", "subjects", "trip", "trip_bytes",
@@ -48,8 +48,7 @@ class WatchedKey:
         self.before: dict[str, float] = {}
         self.subjects: dict[int, windows.Distinct] = {}
         self.day_subjects: windows.Distinct = windows.Distinct()
-        self.asked: deque[list[int]] = deque()
-        self.asked_sums = [0, 0, 0, 0]
+        self.asked = questions.Questions()
         self.asked_today = [0, 0, 0]
         self.evenness = evenness.Evenness()
         self.last_operations: dict[str, str] = {}
@@ -97,8 +96,8 @@ class WatchedKey:
             else:
                 rule = "data_out" if metric in ("bytes_out", "rows") else "volume_up"
                 wide = known.factors.get("enumeration" if metric == "subjects" else rule, 1.0)
-                headroom = {"requests": 1.05, "strain": 1.5}.get(metric, 1.6)
-                sigmas = 4.0 if metric == "requests" else 5.0
+                headroom = {"requests": 0.93, "strain": 1.5}.get(metric, 1.6)
+                sigmas = 3.5 if metric == "requests" else 5.0
                 upper = baselines.upper(normal, floor=floor, slack=slack, headroom=headroom, sigmas=sigmas)
                 bound = wide * upper
             self.hour_bounds[metric] = bound
@@ -189,23 +188,13 @@ class WatchedKey:
         """Give the usual share of calls that end so."""
         return max(0.003, self.bounds.rate("wrong") / 4) if metric == "refused" else self.bounds.rate(metric)
 
-    def ask(self, minute: int, *, unknown: bool, caseless: bool, unheard: bool) -> people.Asked:
+    def ask(self, minute: int, *, unknown: bool, caseless: bool) -> people.Asked:
         """Note a question about a person; gives the questions of the last hour."""
-        asked, sums = self.asked, self.asked_sums
-        if not asked or asked[-1][0] < minute:
-            asked.append([minute, 0, 0, 0, 0])
-            while asked[0][0] <= minute - 60:
-                for place, count in enumerate(asked.popleft()[1:]):
-                    sums[place] -= count
-        newest = asked[-1]
-        for place, count in enumerate((1, unknown, caseless, unheard)):
-            newest[place + 1] += count
-            sums[place] += count
         today = self.asked_today
         today[0] += 1
         today[1] += unknown
         today[2] += caseless
-        return people.Asked(60, *sums)
+        return self.asked.add(minute, unknown=unknown, caseless=caseless)
 
     def step(self, before: str, operation: str, at: float) -> findings.Finding | None:
         """Note which operation follows which; asks about the order of the last twenty.
@@ -296,9 +285,12 @@ class WatchedKey:
         day, hour_of_day = divmod(hour, 24)
         group, weekday, _ = days.of(day)
         begins = hour * 60 - 420
-        panes = [pane for pane in self.after.panes if begins <= pane.minute < begins + 60]
         subjects = self.subjects.pop(hour, None)
-        peak = _peak(self.after.panes, begins)
+        panes: list[windows.Pane] = []
+        peak = 0
+        if self.after.last.minute >= begins:
+            panes = [pane for pane in self.after.panes if begins <= pane.minute < begins + 60]
+            peak = _peak(self.after.panes, begins)
         sample = _sample(hour, weekday, panes, begins, self.bounds.samples(group, hour_of_day), subjects, peak)
         if panes:
             self.day_active += 1

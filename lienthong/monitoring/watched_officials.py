@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from lienthong.monitoring import at_once, calls, evenness, watched_keys, windows
+from lienthong.monitoring import at_once, calls, evenness, questions, watched_keys, windows
 from lienthong.monitoring.detectors import findings, people, places
 
 
@@ -12,15 +12,16 @@ class WatchedOfficial:
     """One official: how fast, from where, at what hours, about how many persons."""
 
     __slots__ = (
-        "active", "after", "at_once", "calls", "cases", "day_minute_top", "day_quiet", "day_subjects", "even_on",
-        "evenness", "first_at", "hour", "hour_subjects", "hour_tops", "key", "last_day", "lately", "minute_tops",
-        "name", "quiet_days", "quiet_hour", "subject_tops",
+        "active", "after", "asked", "at_once", "calls", "cases", "day_minute_top", "day_quiet", "day_subjects",
+        "even_on", "evenness", "first_at", "hour", "hour_subjects", "hour_tops", "key", "last_day", "lately",
+        "minute_tops", "name", "quiet_days", "quiet_hour", "subject_tops",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str | None, at: float) -> None:
         self.name, self.key, self.first_at = name, key, at
         self.after = windows.Window()
         self.at_once = at_once.AtOnce()
+        self.asked = questions.Questions()
         self.evenness = evenness.Evenness()
         self.even_on = 0  # the first day on which questions came as evenly as a machine's
         self.calls = 0
@@ -57,7 +58,7 @@ class WatchedOfficial:
         if hour > self.hour:
             self.new_hour(hour)
         self.calls += 1
-        pane = self.after.add(minute, call)
+        pane = self.after.tally(minute, call.result)
         count = pane.count - pane.results[calls.FAILED]  # software repeats what failed
         if count > self.day_minute_top:
             self.day_minute_top = count
@@ -119,6 +120,12 @@ class WatchedOfficial:
         bound = max(40, 1.4 * usual + 10)
         if day > bound:
             report(people.many_subjects(self.who, call.at, seen=day, bound=bound, normal=usual, minutes=1440))
+
+    def guess(self, call: calls.Call, minute: int, usual: people.Usual) -> findings.Finding | None:
+        """Ask whether this official guesses numbers; `usual` is what their key's questions are like."""
+        unknown, caseless = call.result == calls.UNKNOWN, call.dossier is None
+        asked = self.asked.add(minute, unknown=unknown, caseless=caseless)
+        return people.hit_rate(self.who, call.at, asked, usual) if unknown or caseless else None
 
     def note(self, kind: str, times: int = 1) -> None:
         """Note questions, or how many of them have one kind of doubtful case."""

@@ -160,6 +160,16 @@ class Window:
             pane = self._turn(minute)
         pane.count += 1
 
+    def tally(self, minute: int, result: int | None) -> Pane:
+        """Count a call and how it ended, and nothing else of it."""
+        pane = self.last
+        if pane.minute != minute:
+            pane = self._turn(minute)
+        pane.count += 1
+        if result is not None:
+            pane.results[result] += 1
+        return pane
+
     def _turn(self, minute: int) -> Pane:
         panes = self.panes
         if minute > self.last.minute:

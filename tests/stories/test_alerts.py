@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import builders
 import doors
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.core import access_record, bulk, errors, tables
 from lienthong.monitoring import alert_rules, alerts, baseline_store, event_alerts, responding, watcher
@@ -162,6 +163,50 @@ async def test_what_the_flows_announce_opens_alerts_too(sqlite_hub):
     assert await follower.step(now) == 0
     [alert] = await alerts.listed(store)
     assert alert["rule"] == "forged_callback"
+
+
+async def announce(tx: AsyncConnection, name: str, now: datetime) -> None:
+    """Write an event that opens an alert, in a transaction that may stay open."""
+    row = {"id": name, "kind": "callbacks.forged", "subject": name, "occurred_at": now, "facts": {}}
+    await tx.execute(tables.events.insert(), row)
+
+
+async def test_an_event_that_became_visible_after_later_ones_was_skipped(database_url: str, tmp_path: Path):
+    if database_url.startswith("sqlite"):
+        pytest.skip("here one writes after the other")
+    async with builders.running_hub(tmp_path, database_url=database_url) as opened:
+        now, store = opened.now(), opened.storage
+        follower = event_alerts.Follower(store)
+        await follower.step(now)
+        async with store.transaction() as slow:
+            await announce(slow, "slow", now)
+            async with store.transaction() as tx:
+                await announce(tx, "quick", now)
+            assert await follower.step(now) == 1
+            assert await event_alerts.Follower(store).step(now) == 1  # a restart meanwhile tells it once more
+        assert await follower.step(now) == 1
+        assert await follower.step(now) == 0
+        told = {alert["operation"]: alert["count"] for alert in await alerts.listed(store)}
+        assert told == {"callbacks.forged quick": 2, "callbacks.forged slow": 1}
+
+
+async def test_a_number_that_never_comes_is_not_waited_for_beyond_two_minutes(database_url: str, tmp_path: Path):
+    if database_url.startswith("sqlite"):
+        pytest.skip("here one writes after the other")
+    async with builders.running_hub(tmp_path, database_url=database_url) as opened:
+        now, store = opened.now(), opened.storage
+        follower = event_alerts.Follower(store)
+        await follower.step(now)
+        with contextlib.suppress(ZeroDivisionError):
+            async with store.transaction() as tx:
+                await announce(tx, "given up", now)
+                raise ZeroDivisionError
+        async with store.transaction() as tx:
+            await announce(tx, "next", now)
+        await follower.step(now)
+        assert await event_alerts.Follower(store).step(now) == 1
+        await follower.step(now + 2 * event_alerts.MISSED_FOR)
+        assert await event_alerts.Follower(store).step(now) == 0
 
 
 async def test_two_watchers_of_one_home_do_not_both_watch(sqlite_hub):

@@ -64,10 +64,24 @@ async def test_a_key_of_which_proof_is_demanded_cannot_call_without_it_until_tha
     alert = await alert_about(town, issued.record.id)
     await respond(town, alert, "proof")
     refused = await answers(town, issued.key)
-    assert [answer.status_code for answer in refused] == [401, 401]
-    assert {answer.json()["type"].partition("#")[2] for answer in refused} == {"Client.ProofRejected"}
+    assert [answer.status_code for answer in refused] == [403, 403]
+    assert all("keys proof add" in answer.text for answer in refused)  # nothing is registered for this key
     await undo(town, alert)
     assert await town.statuses(issued.key) == [200, 200]
+
+
+async def test_a_token_got_with_a_stolen_key_was_taken_for_proof_of_possession(town: everywhere.Town):
+    issued = await builders.issue_key(town.hub)
+    got = await town.caller.post(f"{town.urls[0]}/v1/tokens", headers={"X-API-Key": issued.key})
+    bearer = {"Authorization": f"Bearer {got.json()['access_token']}"}
+    asked = [f"{url}/v1/procedures" for url in town.urls]
+    assert [(await town.caller.get(url, headers=bearer)).status_code for url in asked] == [200, 200]
+    alert = await alert_about(town, issued.record.id)
+    await respond(town, alert, "proof")
+    assert [(await town.caller.get(url, headers=bearer)).status_code for url in asked] == [403, 403]
+    again = await town.caller.post(f"{town.urls[0]}/v1/tokens", headers=bearer)
+    assert again.status_code == 403
+    await undo(town, alert)
 
 
 async def test_a_key_suspended_from_an_alert_is_told_until_when(town: everywhere.Town):

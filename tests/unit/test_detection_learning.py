@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lienthong.monitoring import busy_hub, calls, detection, evenness, watched_keys
+from lienthong.monitoring import baselines, busy_hub, calls, climbing, days_end, detection, evenness, watched_keys
 from lienthong.monitoring.detectors import findings, volume
 
 MONDAY = 1_767_571_200.0  # 07:00 of a Monday in Vietnam
@@ -121,6 +121,14 @@ def test_calls_grow_day_by_day_and_a_single_step_is_no_drift():
     assert volume.drift(who, at, [*wavy[:15], *(day * 2 for day in wavy[15:])]) is None
 
 
+def test_days_that_climb_along_a_line_are_told_from_a_step_from_chance_and_from_one_bad_day():
+    wavy = [5.0 + 0.1 * ((n * 7) % 5 - 2) for n in range(24)]
+    assert climbing.climbs([day + 0.03 * n for n, day in enumerate(wavy)])
+    assert not climbing.climbs(wavy)
+    assert not climbing.climbs([day + 0.7 * (n >= 12) for n, day in enumerate(wavy)])
+    assert not climbing.climbs([*wavy[:-1], wavy[-1] + 3.0])
+
+
 def test_a_machine_that_asks_in_an_officials_name_is_told_by_its_even_pace():
     watched = Watched()
     person = {"official": "CB01", "operation": "residents.verify", "dossier": "H1"}
@@ -154,3 +162,36 @@ def test_what_is_read_again_after_a_restart_is_learned_once():
     assert list(key.bounds.days)[: len(days)] == days
     assert all(list(key.bounds.cells[place])[: len(cell)] == cell for place, cell in cells.items())
     assert len({day for day, _, _ in key.bounds.days}) == len(key.bounds.days)
+
+
+def test_one_officials_guessing_was_lost_among_all_the_questions_of_the_key():
+    watched = Watched()
+    watched.calls(0, 1, hours=1)
+    watched.detection.keys["key-1"].bounds.asked = {"questions": 2000.0, "unknown": 30.0, "caseless": 0.0}
+    question = {"operation": "residents.verify", "dossier": "H1"}
+    for n in range(240):
+        unknown = calls.UNKNOWN if n % 40 == 0 else calls.OK
+        who = {"official": f"CB{n % 8}", "subject": f"s{n}", "result": unknown}
+        watched.detection.feed(call(MONDAY + 3600 + n * 14 + n % 5, **question, **who))
+        if n % 30 == 29:
+            guessed = {"official": "CB99", "subject": f"g{n}", "result": calls.UNKNOWN}
+            watched.detection.feed(call(MONDAY + 3605 + n * 14, **question, **guessed))
+    assert {one.who.official for one in watched.found if one.rule == "enumeration"} == {"CB99"}
+
+
+def test_a_flood_of_one_key_hid_how_the_others_grew():
+    keys = [watched_keys.WatchedKey(f"key-{n}") for n in range(6)]
+    for day in range(10):
+        for n, key in enumerate(keys):
+            key.bounds.learn_day(day, baselines.WORKED, 50_000 if n == 0 and day == 9 else 100)
+    busy = days_end.busyness(keys)
+    assert busy[9] == 1.0
+    assert days_end.even_days(keys[1], busy)[-1] == 100.0
+
+
+def test_a_month_end_that_all_keys_share_is_nobodys_growth():
+    keys = [watched_keys.WatchedKey(f"key-{n}") for n in range(6)]
+    for day in range(10):
+        for key in keys:
+            key.bounds.learn_day(day, baselines.WORKED, 140 if day == 9 else 100)
+    assert days_end.even_days(keys[0], days_end.busyness(keys))[-1] == 100.0

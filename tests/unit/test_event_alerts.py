@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 import lienthong.bus
+import lienthong.console.accounts
 from lienthong.monitoring import event_alerts
 
 BUS = Path(lienthong.bus.__file__).parent
+ACCOUNTS = Path(lienthong.console.accounts.__file__).parent
 
 
 def written() -> set[str]:
-    """Give every kind that the flows can write: names, and beginnings with each word of their file."""
-    words = {path: _texts(ast.parse(path.read_text())) for path in BUS.rglob("*.py")}
+    """Give every kind that flows and accounts can write: names, and beginnings with each word of their file."""
+    words = {path: _texts(ast.parse(path.read_text())) for path in [*BUS.rglob("*.py"), *ACCOUNTS.glob("*.py")]}
     states = words[BUS / "targets.py"][0]
     found: set[str] = set()
     for texts, beginnings in words.values():

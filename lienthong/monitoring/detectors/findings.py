@@ -94,6 +94,7 @@ RULES: dict[str, Rule] = {
     "unusual_order": Rule(12 * HOUR_S, "medium", "Trình tự gọi bất thường", "An unusual order of calls"),
     "data_out": Rule(6 * HOUR_S, "high", "Dữ liệu ra nhiều bất thường", "Unusually much data out"),
     "flow": Rule(DAY_S, "medium", "Việc cần người xử lý", "Work that needs a person"),
+    "copied_passkey": Rule(DAY_S, "high", "Passkey có dấu hiệu bị sao chép", "A passkey may have been copied"),
     "forged_callback": Rule(6 * HOUR_S, "high", "Lời gọi lại giả mạo", "Forged callbacks"),
 }
 

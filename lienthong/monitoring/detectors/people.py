@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from lienthong.core import numerals
 from lienthong.monitoring import baselines
 from lienthong.monitoring.detectors.findings import Finding, Who
 
@@ -12,21 +13,19 @@ EVEN_POWER = 7.0
 
 
 class Asked(NamedTuple):
-    """Questions about persons in one span: how many, of how many unknown numbers, without or behind which case."""
+    """Questions about persons in one span: how many, of unknown numbers, and without naming a dossier."""
 
     minutes: int
     questions: int
     unknown: int
     caseless: int
-    unheard: int
 
 
 class Usual(NamedTuple):
-    """The usual shares of the same: numbers unknown, questions without a dossier, dossiers never heard of."""
+    """The usual shares of the same: numbers unknown, questions without a dossier (None where not known)."""
 
     unknown: float
     caseless: float | None
-    unheard: float | None
 
 
 def hit_rate(
@@ -58,7 +57,8 @@ def hit_rate(
         },
         {"unknown_share": round(usual.unknown, 4), "without_dossier_share": round(usual.caseless or 0.0, 4)},
         f"{asked.unknown} trong {asked.questions} câu hỏi về công dân trúng số không tồn tại, "
-        f"{asked.caseless} không nêu hồ sơ, trong {asked.minutes} phút; thường {usual.unknown:.1%} số sai.",
+        f"{asked.caseless} không nêu hồ sơ, trong {asked.minutes} phút; "
+        f"thường {numerals.vi(usual.unknown, '.1%')} số sai.",
         f"{asked.unknown} of {asked.questions} questions about citizens hit unknown numbers and {asked.caseless} "
         f"named no dossier, in {asked.minutes} minutes; usual are {usual.unknown:.1%} unknown.",
     )
@@ -91,7 +91,8 @@ def evenly(who: Who, at: float, *, gap_s: float, questions: int) -> Finding:
         0.7,
         {"questions": questions, "even_gap_s": round(gap_s, 1)},
         {},
-        f"{questions} câu hỏi về công dân cách đều nhau {gap_s:.1f} giây dưới tên một cán bộ: máy đang hỏi.",
+        f"{questions} câu hỏi về công dân cách đều nhau {numerals.vi(gap_s, '.1f')} giây dưới tên một cán bộ: "
+        "máy đang hỏi.",
         f"{questions} questions about citizens in one official's name, {gap_s:.1f} s apart each: a machine asks.",
     )
 
@@ -159,6 +160,6 @@ def no_case(who: Who, at: float, *, kind: str, seen: int, questions: int, share:
         seen / (seen + 3),
         {kind: seen, "questions": questions},
         {"share": round(share, 4)},
-        f"{seen} trong {questions} câu hỏi của một cán bộ {words[0]}; thường {share:.1%}.",
+        f"{seen} trong {questions} câu hỏi của một cán bộ {words[0]}; thường {numerals.vi(share, '.1%')}.",
         f"{seen} of {questions} questions of one official {words[1]}; usual are {share:.1%}.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lienthong.core import numerals
 from lienthong.monitoring.detectors.findings import DAY_S, Finding, Who
 
 LEARNING_S, LEARNING_CALLS = 7 * DAY_S, 60
@@ -17,9 +18,12 @@ def has_learned(first_at: float, at: float, calls: int) -> bool:
 
 
 def fresh(seen_first: Sequence[float], first_at: float, at: float) -> int:
-    """Count what was met for the first time in the last three weeks, the first days of learning left out."""
+    """Count on how many of the last 21 days something was met for the first time, those of learning left out.
+
+    Fifty networks within an hour are one event, after which another one is still rare.
+    """
     since = max(first_at + LEARNING_S / 2, at - 21 * DAY_S)
-    return sum(moment >= since for moment in seen_first)
+    return len({int((at - moment) // DAY_S) for moment in seen_first if moment >= since})
 
 
 def new_network(who: Who, at: float, *, network: str, known: int, newly: int) -> Finding | None:
@@ -164,6 +168,7 @@ def order(who: Who, at: float, *, surprise: float, usual: float, top: float) -> 
         surprise / (surprise + bound),
         {"surprise": round(surprise, 2), "calls": 20},
         {"surprise": round(usual, 2), "at_most": round(top, 2)},
-        f"20 lời gọi gần nhất đi theo trình tự hiếm gặp (độ lạ {surprise:.1f}, thường {usual:.1f}).",
+        f"20 lời gọi gần nhất đi theo trình tự hiếm gặp (độ lạ {numerals.vi(surprise, '.1f')}, "
+        f"thường {numerals.vi(usual, '.1f')}).",
         f"The last 20 calls follow each other in a rare order (surprise {surprise:.1f}, usual {usual:.1f}).",
     )

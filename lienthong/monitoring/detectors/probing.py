@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lienthong.core import numerals
 from lienthong.monitoring.detectors import volume
 from lienthong.monitoring.detectors.findings import Finding, Who
 
@@ -21,7 +22,7 @@ def wrong(who: Who, at: float, *, seen: int, requests: int, share: float, top: f
         min(1.0, power / 30),
         {"wrong": seen, "requests": requests, "minutes": 5},
         {"share": round(share, 4)},
-        f"{seen} trong {requests} lời gọi bị lỗi phía người gọi trong 5 phút; thường {share:.1%}.",
+        f"{seen} trong {requests} lời gọi bị lỗi phía người gọi trong 5 phút; thường {numerals.vi(share, '.1%')}.",
         f"{seen} of {requests} calls were wrong within 5 minutes; usual are {share:.1%}.",
     )
 
@@ -39,7 +40,7 @@ def refused(who: Who, at: float, *, seen: int, requests: int, share: float) -> F
         min(1.0, power / 30),
         {"refused": seen, "requests": requests, "minutes": 5},
         {"share": round(share, 4)},
-        f"{seen} trong {requests} lời gọi bị từ chối trong 5 phút; thường {share:.1%}.",
+        f"{seen} trong {requests} lời gọi bị từ chối trong 5 phút; thường {numerals.vi(share, '.1%')}.",
         f"{seen} of {requests} calls were refused within 5 minutes; usual are {share:.1%}.",
     )
 

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lienthong.monitoring import baselines
+from lienthong.core import numerals
+from lienthong.monitoring import baselines, climbing
 from lienthong.monitoring.detectors.findings import Finding, Who
 
 # A piece of work is some calls: so many of them count as one where few are to be told from none.
 CLUMP = 3
+LEAST_MISSING = 7
 # By how many standard errors the last five days must exceed what is usual.
 DRIFT_POWER = 3.7
 
@@ -67,8 +69,8 @@ def data_out(who: Who, at: float, sent: Volume, rows: Volume) -> Finding | None:
         ratio / (1 + ratio),
         {"bytes": int(sent.amount), "rows": int(rows.amount), "minutes": 60},
         {"bytes": round(sent.normal), "rows": round(rows.normal), "bytes_at_most": _whole(sent.bound)},
-        f"{sent.amount / 1e6:.1f} MB và {rows.amount:.0f} bản ghi ra ngoài trong 60 phút; "
-        f"thường {sent.normal / 1e6:.1f} MB và {rows.normal:.0f}.",
+        f"{numerals.vi(sent.amount / 1e6, '.1f')} MB và {rows.amount:.0f} bản ghi ra ngoài trong 60 phút; "
+        f"thường {numerals.vi(sent.normal / 1e6, '.1f')} MB và {rows.normal:.0f}.",
         f"{sent.amount / 1e6:.1f} MB and {rows.amount:.0f} rows went out in 60 minutes; "
         f"usual are {sent.normal / 1e6:.1f} MB and {rows.normal:.0f}.",
     )
@@ -96,14 +98,14 @@ def down(who: Who, at: float, hours: Sequence[Volume]) -> Finding | None:
 def silence(who: Who, at: float, *, silent_minutes: float, longest_gap: int, an_hour: float) -> Finding | None:
     """Find a key that says nothing when it always speaks."""
     missing = an_hour * silent_minutes / 60
-    if missing < 8 * CLUMP or silent_minutes < max(10, 2 * longest_gap + 6):
+    if missing < LEAST_MISSING * CLUMP or silent_minutes < max(10, 2 * longest_gap + 6):
         return None
     return Finding(
         "silence",
         who,
         at - 60 * silent_minutes,
         at,
-        missing / (missing + 8 * CLUMP),
+        missing / (missing + LEAST_MISSING * CLUMP),
         {"silent_minutes": round(silent_minutes)},
         {"requests_an_hour": round(an_hour, 1), "longest_gap_minutes": longest_gap},
         f"Không có lời gọi nào trong {silent_minutes:.0f} phút; giờ này thường có {an_hour:.0f} lời gọi mỗi giờ.",
@@ -115,7 +117,8 @@ def drift(who: Who, at: float, days: Sequence[float]) -> Finding | None:
     """Find calls that grow day by day: working days, oldest first, each divided by what the whole hub had.
 
     The last five days are held against those at least ten days back, so that what grows slowly is not its own
-    measure. A step is the business of `up`: the five days before must lie on the way.
+    measure; a step is the business of `up`, so the five days before must lie on the way. Else a line along which
+    all days climb is enough.
     """
     if len(days) < 20:
         return None
@@ -128,9 +131,10 @@ def drift(who: Who, at: float, days: Sequence[float]) -> Finding | None:
     lately, before = sum(logs[-5:]) / 5, sum(logs[-10:-5]) / 5
     power = (lately - usual) / (spread * math.sqrt(1 / 5 + 1.57 / len(early)))
     growth = lately - usual
-    if math.exp(usual) < 20 or power < DRIFT_POWER or growth < math.log(1.25):
+    if math.exp(usual) < 20 or growth < math.log(1.25):
         return None
-    if lately - before < 0.04 or before - usual < 0.2 * growth:
+    is_far = power >= DRIFT_POWER and lately - before >= 0.04 and before - usual >= 0.2 * growth
+    if not is_far and not climbing.climbs(logs):
         return None
     ratio, middle, mean = math.exp(growth), math.exp(usual), math.exp(lately)
     return Finding(
