@@ -30,8 +30,7 @@ test-quick: .venv/.dev ## Kiểm thử nhanh, không có truyện dài / without
 	@$(BIN)/python -m pytest $(SPREAD) -m "not long"
 
 proofs: .venv/.dev ## Các phép thử dài ở mức đầy đủ (hàng giờ) / the long proofs in full measure (hours)
-	@ORDERS=400 $(BIN)/python -m pytest tests/stories/test_payment_orders.py tests/stories/test_parcel_orders.py
-	@LEDGER=100000 TAMPERINGS=1000 STORM=2000 PAYMENTS=5000 $(BIN)/python -m pytest -m long -rP
+	@LEDGER=100000 TAMPERINGS=1000 STORM=2000 PAYMENTS=5000 ORDERS=400 $(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=proofs -rP
 
 check: .venv/.dev ## Định dạng, lint, kiểu, chiều import, tệp ánh xạ / format, lint, types, imports, mappings
 	@$(BIN)/ruff format --check .

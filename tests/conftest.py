@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import argon2
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -18,7 +20,13 @@ import clear_text
 import databases
 
 from lienthong.bus import hub
+from lienthong.console.accounts import passwords
 from lienthong.core import storage
+
+# `make proofs` gives --hypothesis-profile=proofs. Nothing here is timed: another's load is no defect of ours.
+hypothesis.settings.register_profile("suite", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("proofs", max_examples=1_000, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +39,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold long tests, then the stories: at the end no worker waits for another."""
     long = {item.path for item in items if item.get_closest_marker("long")}
     items.sort(key=lambda item: (item.path not in long, not {"stories", "browser"} & {*item.path.parts}))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Let a sign-in cost next to nothing; `unit/test_passwords.py` holds the hub to the real cost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=512, parallelism=1))
+        yield
 
 
 @pytest_asyncio.fixture

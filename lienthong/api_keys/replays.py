@@ -9,9 +9,6 @@ import logging
 from datetime import datetime
 from typing import Any, Protocol
 
-import redis.asyncio
-import redis.exceptions
-
 from lienthong.core import errors
 
 _log = logging.getLogger("lienthong.proof")
@@ -85,6 +82,10 @@ class RedisReplays:
     """Remembers for all processes; where Redis does not answer, or has forgotten, nothing is let through."""
 
     def __init__(self, url: str, *, skew_s: float) -> None:
+        # Loaded where there is a Redis: in the embedded size, every command would wait for it in vain.
+        import redis.asyncio
+
+        self._refusals = (redis.exceptions.RedisError, OSError, TimeoutError)
         self._redis: Any = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=ANSWER_WITHIN_S, socket_timeout=ANSWER_WITHIN_S, retry=None
         )
@@ -100,7 +101,7 @@ class RedisReplays:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 answer = await self._script(keys=names, args=[created, skew_s, keep_s])
-        except (redis.exceptions.RedisError, OSError, TimeoutError) as exc:
+        except self._refusals as exc:
             _log.warning("Redis does not say what was used before", extra={"why": type(exc).__name__})
             raise _cannot_know(type(exc).__name__) from None
         if answer == -1:

@@ -6,8 +6,6 @@ import asyncio
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from redis import asyncio as redis_asyncio
-from redis.exceptions import RedisError
 
 from lienthong.api_keys import assertions
 from lienthong.bus import timetable
@@ -49,6 +47,10 @@ async def check_redis(hub: Hub) -> records.CheckResult:
             vi="Không dùng (cỡ nhúng): hạn mức và việc gửi nằm trong tiến trình.",
             en="Not used (embedded size): limits and delivery are in the process.",
         )
+    # Loaded where there is a Redis: in the embedded size, every start would wait for it in vain.
+    from redis import asyncio as redis_asyncio
+    from redis.exceptions import RedisError
+
     client = redis_asyncio.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
     try:
         await client.ping()

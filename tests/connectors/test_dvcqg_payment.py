@@ -220,7 +220,7 @@ def test_an_empty_bank_may_be_absent_but_a_signed_one_may_not(stage: Stage) -> N
 
 
 @given(body=ANYTHING)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> None:
     request = callback(body)
     with pytest.raises(errors.ProofRejected):
@@ -229,7 +229,7 @@ def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> N
 
 
 @given(at=st.integers(0, 10_000), letter=st.integers(0, 255))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_byte_never_changes_what_is_believed(stage: Stage, at: int, letter: int) -> None:
     good = orjson.dumps(signed())
     at %= len(good)

@@ -245,7 +245,7 @@ def test_a_signed_callback_without_a_status_is_garbled(stage: Stage) -> None:
 
 
 @given(body=ANYTHING)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> None:
     request = callback(body)
     with pytest.raises(errors.ProofRejected):
@@ -254,7 +254,7 @@ def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> N
 
 
 @given(at=st.integers(0, 10_000), letter=st.integers(0, 255))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_byte_never_changes_amount_or_payment(stage: Stage, at: int, letter: int) -> None:
     good = orjson.dumps(signed())
     at %= len(good)

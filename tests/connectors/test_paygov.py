@@ -289,7 +289,7 @@ async def test_what_is_no_callback_at_all_is_not_passed_on() -> None:
 
 
 @given(body=ANYTHING)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> None:
     for request in (callback(body), callback(b"", method="GET", query=body.decode("latin-1"))):
         with pytest.raises(errors.ProofRejected):
@@ -298,7 +298,7 @@ def test_whatever_arrives_is_forged_and_answered(stage: Stage, body: bytes) -> N
 
 
 @given(at=st.integers(0, 10_000), letter=st.integers(0, 255))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_byte_never_changes_state_amount_or_payment(stage: Stage, at: int, letter: int) -> None:
     good = orjson.dumps(signed())
     at %= len(good)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import httpx
 import pytest
-from hypothesis import assume, given, note, settings
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 from zeep import exceptions, helpers
 
@@ -43,7 +43,6 @@ WSDL = f"""<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:s="ht
   <w:service name="S"><w:port name="O" binding="t:B"><s:address location="http://elsewhere.invalid/"/></w:port>
   </w:service></w:definitions>"""
 XSI = 'xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
-QUICK = settings(max_examples=300, deadline=None)
 
 
 class Both:
@@ -170,7 +169,6 @@ def in_order(row: dict[str, str]) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------------------ tests
 
 
-@QUICK
 @given(rows=ROWS, style=STYLES)
 def test_rows_are_those_of_zeep_however_they_are_written(
     both: Both, rows: list[dict[str, str]], style: dict[str, Any]
@@ -186,7 +184,6 @@ def test_rows_are_those_of_zeep_however_they_are_written(
     same(both.ours(raw), theirs)
 
 
-@QUICK
 @given(rows=ROWS, style=STYLES, seed=st.randoms(use_true_random=False))
 def test_a_row_out_of_order_short_of_a_field_or_with_one_more_never_passes(
     both: Both, rows: list[dict[str, str]], style: dict[str, Any], seed: Any

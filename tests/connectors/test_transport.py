@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong.connectors import transport
@@ -580,7 +580,6 @@ PIECES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     pieces=st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=8),
     method=st.sampled_from(["GET", "HEAD", "POST"]),
@@ -594,7 +593,6 @@ def test_whatever_comes_back_is_an_answer_or_an_error_of_httpx(pieces: list[byte
     uvloop.run(asyncio.wait_for(attempt(), 20))
 
 
-@settings(max_examples=60, deadline=None)
 @given(cuts=st.lists(st.integers(1, 60), max_size=6))
 def test_an_answer_reads_the_same_however_it_is_cut(cuts: list[int]) -> None:
     head = b"HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n"

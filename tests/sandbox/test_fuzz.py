@@ -27,7 +27,7 @@ NAMED = st.fixed_dictionaries(
         "madonvi": st.just("H38") | ANY_JSON,
     },
 )
-MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @MANY

@@ -446,7 +446,7 @@ PATHS = ("/vnpay/merchant_webapi/api/transaction", "/momo/v2/gateway/api/create"
          "/vnpost_hcc/price")  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(PATHS),
     changes=st.dictionaries(
@@ -466,7 +466,7 @@ async def test_no_message_makes_an_imitation_fail(shop, path: str, changes: dict
     assert answer.json()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(list(pay_query())), st.text(max_size=12), max_size=3))
 async def test_no_address_makes_the_pay_page_fail(shop, changes: dict[str, str]):
     for query in (pay_query(**changes), pay_query() | changes | {"choice": "pay"}):

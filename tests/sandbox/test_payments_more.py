@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lienthong.sandbox import keypay, paygov, payment_book, vietqr
 from lienthong.sandbox.courier import Courier
 
-MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 RECEIPT = {
     "MaDichVu": "2", "MaDVC": "1.001193.01", "TenDVC": "Đăng ký khai sinh", "MaTTHC": "1.001193",
     "TenTTHC": "Đăng ký khai sinh", "MaDonVi": "H56.14", "TenDonVi": "Sở Tư pháp", "MaHoSo": "H56.14-260115-0001",

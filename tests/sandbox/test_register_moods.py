@@ -16,7 +16,7 @@ PATHS = (
     "", "/", "/token", "/dancu", "/kho", "/oauth2/token", "/oauth2/authorize", "/oauth2/userinfo", "/oidc/logout",
     "/dmdc/Category/madantoc", "/apiCSDLDKDN/1.0/danhSachHoSo", "/r1", "/r1/a/b/c/d", "//", "/%2e%2e/x",
 )  # fmt: skip
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 HEADERS = st.dictionaries(
     st.sampled_from(
         ["authorization", "timestamp", "x-road-client", "lgspaccesstoken", "soapaction", "content-type",

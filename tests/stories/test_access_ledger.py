@@ -214,18 +214,17 @@ def told(day: Day, calls: traffic.Traffic, result: Outcome, took_s: float) -> st
     return "\n".join(lines)
 
 
-# Twenty starts take their time: `make proofs` makes 100,000 requests, in both sizes.
-MANY = int(os.environ.get("LEDGER", "5000"))
-KILLS = 20 if "LEDGER" in os.environ else 10
+# Twenty starts take their time: only `make proofs` makes 100,000 requests, in both sizes.
+MANY = int(os.environ.get("LEDGER", "0"))
+KILLS = 20
 
 
 @pytest.mark.parametrize(
     ("size", "total", "kills"),
     [
-        (towns.EMBEDDED, 3_000, 3),
+        (towns.EMBEDDED, 2_500, 3),
         pytest.param(towns.FULL, 2_000, 2, marks=pytest.mark.long),
-        pytest.param(towns.EMBEDDED, MANY, KILLS, marks=pytest.mark.long),
-        *([pytest.param(towns.FULL, MANY, KILLS, marks=pytest.mark.long)] if "LEDGER" in os.environ else []),
+        *(pytest.param(it, MANY, KILLS, marks=pytest.mark.long) for it in (towns.EMBEDDED, towns.FULL) if MANY),
     ],
 )
 def test_every_answer_has_its_record_whatever_happens_to_the_gateway(
@@ -247,7 +246,7 @@ def test_every_answer_has_its_record_whatever_happens_to_the_gateway(
     record_property("ledger", told(day, calls, result, time.monotonic() - began_s))
     judge_records(calls, day, result)
     judge_full_disk(calls, day)
-    judge_clock(result.rows, kills=kills)
+    judge_clock(result.rows)
     judge_limits(calls, result.rows, size=size)
     assert "Traceback" not in printed, printed[-5_000:]
 
@@ -285,12 +284,22 @@ def judge_full_disk(calls: traffic.Traffic, day: Day) -> None:
     assert not wrong, f"{len(wrong)}: {wrong[:5]}"
 
 
-def judge_clock(rows: list[dict[str, Any]], *, kills: int) -> None:
-    """The clock went back once and forward once: one stretch of the numbers, save for requests then in flight."""
+def judge_clock(rows: list[dict[str, Any]]) -> None:
+    """The clock went back once and forward once: one stretch of the numbers, save for requests then in flight.
+
+    A record has the moment at which its request came, and its number when that was answered: a slow one from
+    before a step stands behind any number of quick ones. So those that stand outside are counted, not how far.
+    """
     days = [row["at"].astimezone(clock.VIETNAM).date() for row in rows]
-    before = [number for number, day in enumerate(days) if day != days[0]]
-    assert 0 < before[0] < before[-1] < len(rows) - 1
-    assert before[-1] - before[0] + 1 - len(before) <= (4 + kills) * CALLERS
+    is_before = [day != days[0] for day in days]
+    assert any(is_before)
+    assert not is_before[-1]
+    in_row = best = 0
+    for before in is_before:
+        in_row = max(0, in_row + (1 if before else -1))
+        best = max(best, in_row)
+    # At each of the two steps a caller has one request in flight, and may just have broken off another.
+    assert sum(is_before) - best <= 2 * 2 * CALLERS
 
 
 def judge_limits(calls: traffic.Traffic, rows: list[dict[str, Any]], *, size: str) -> None:

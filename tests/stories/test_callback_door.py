@@ -32,7 +32,7 @@ PAYERS = ("vnpay", "momo", "dvcqg_payment", "paygov", "keypay", "vietqr")
 VNPAY = {"tmn_code": "LGSPDEMO", "hash_secret": "LGSPTESTSECRET0123456789ABCDEFGH"}
 MOMO = {"partner_code": "LGSPDEMO", "access_key": "AKDEMO", "secret_key": "MOMOSECRET"}
 PLATFORM = {"partner_code": "LGSPDEMO", "secret_key": "PP_TEST_SECRET_2026"}
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass

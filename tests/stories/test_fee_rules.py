@@ -14,7 +14,7 @@ from pathlib import Path
 import payment_town
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from payment_town import FEE, NOW, Town
 
@@ -215,7 +215,6 @@ _RULES = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(_RULES, max_size=8))
 def test_no_two_rules_ever_share_a_day_and_the_newest_one_holds(rules: list[fee_rules.Rule]) -> None:
     standing: list[fee_rules.Rule] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,13 @@ def test_a_setting_that_is_not_one_stops_the_start_and_is_named(
     code, said = run("init")
     assert code == 1
     assert named in said.replace("\n", "")
+
+
+def test_a_command_loads_nothing_that_only_a_running_hub_needs() -> None:
+    loaded = "import sys, lienthong.console.cli.main, lienthong.console.cli.keys; print(*sys.modules, sep='\\n')"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    heavy = {"alembic", "redis", "celery", "zeep", "numpy", "pyarrow", "duckdb", "fastapi", "pyhanko", "openpyxl"}
+    assert heavy & set(names.split()) == set()
 
 
 def test_a_door_that_is_taken_is_said_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

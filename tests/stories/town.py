@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ from typing import Any
 
 import clear_text
 
+from lienthong.bus import hub as hubs
+from lienthong.bus.flows import procedure_sync
 from lienthong.console import services, trial
+from lienthong.core import migrations, settings
 
 EMBEDDED, FULL = "embedded", "full"
 # Everything quicker than in a province, so that a test sees in seconds what otherwise takes hours.
@@ -153,11 +157,17 @@ def opened(size: str, extra: dict[str, str] | None = None, catalogue: Path | Non
         town = Town(size, home, stack, extra or {})
         stack.callback(town.stop)
         town.start_sandbox(catalogue)
-        town.command("init")
-        town.command("sync", "procedures")
+        asyncio.run(_prepared(town))
         for role in town.roles:
             town.start(role)
         yield town
+
+
+async def _prepared(town: Town) -> None:
+    """Do what `lienthong init` and `lienthong sync procedures` do, without two more programs to start."""
+    async with hubs.opened(settings.load(town.environment)) as hub:
+        await migrations.upgrade(hub.storage)
+        await procedure_sync.run(hub)
 
 
 def wait_until(happened: Any, *, timeout_s: float, every_s: float = 0.2) -> None:

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong.api_keys import limits, local_limits, rings
@@ -47,7 +47,6 @@ def worst_window(times_ns: list[int], length_ns: int) -> int:
     st.integers(1, 40),
     st.lists(st.sampled_from([0.0, 0.001, 0.2, 0.4, 0.9, 0.999999999, 1.0, 1.1, 59.0]), max_size=300),
 )
-@settings(deadline=None)
 def test_never_more_than_the_limit_in_any_second(quota: int, pauses: list[float]):
     bench = Bench(f"{quota}/second")
     admitted = []

@@ -78,7 +78,7 @@ def test_the_proofs_are_those_of_certificate_transparency(tmp_path: Path) -> Non
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(size=st.integers(1, 1_200), step=st.integers(1, 700), data=st.data())
 def test_any_tree_agrees_with_the_simple_one(
     tmp_path_factory: pytest.TempPathFactory, size: int, step: int, data: st.DataObject

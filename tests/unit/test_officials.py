@@ -12,7 +12,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong.api_keys import official_entries, officials
@@ -310,7 +310,6 @@ def test_a_spreadsheet_that_grows_has_macros_or_is_cut_off_is_refused():
         assert "whole .xlsx" in refused(whole[:cut])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "ignore")))
 def test_no_file_breaks_the_reader(raw: bytes):
     for given_bytes in (raw, b"PK\x03\x04" + raw, csv_of(CELLS).encode() + b"\r\n" + raw):
@@ -321,7 +320,6 @@ def test_no_file_breaks_the_reader(raw: bytes):
         assert all(row.number > 1 for row in rows)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
 def test_no_change_of_a_spreadsheet_breaks_the_reader(place: int, put: bytes):
     whole = bytearray(WHOLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lienthong.bus.flows import payment_states
@@ -73,7 +73,6 @@ def told(steps: list[tuple[int, Any]]) -> Obligation:
     return obligation
 
 
-@settings(max_examples=600)
 @given(STEPS)
 @example([(0, news("reversed")), (0, news())])
 @example([(0, news("failed")), (0, news("needs_person")), (0, news())])
@@ -91,7 +90,6 @@ def test_money_is_never_true_without_proof_and_never_twice(steps: list[tuple[int
         assert attempt.state != "paid" or not attempt.is_reversed
 
 
-@settings(max_examples=600)
 @given(STEPS)
 def test_no_money_is_lost(steps: list[tuple[int, Any]]) -> None:
     obligation = told(steps)
@@ -101,7 +99,6 @@ def test_no_money_is_lost(steps: list[tuple[int, Any]]) -> None:
             assert attempt.state in ("paid", "refunded") or obligation.questions[n]
 
 
-@settings(max_examples=300)
 @given(STEPS, st.integers(0, 2), WORDS)
 def test_a_word_said_again_changes_nothing(steps: list[tuple[int, Any]], n: int, word: money.PaymentNews) -> None:
     obligation = told(steps)
@@ -112,7 +109,6 @@ def test_a_word_said_again_changes_nothing(steps: list[tuple[int, Any]], n: int,
     assert obligation.questions == asked
 
 
-@settings(max_examples=300)
 @given(st.permutations([news(), news(), news("needs_person"), news(amount_vnd=FEE - 1), news("pending")]))
 def test_doubts_before_and_after_the_money_end_the_same(words: list[money.PaymentNews]) -> None:
     obligation = told([(0, word) for word in words])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from lienthong.core import errors, storage
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Any number, but always the same one: whoever holds it migrates, the others wait.
 _ADVISORY_LOCK = 0x11E27409
@@ -18,6 +18,9 @@ _ADVISORY_LOCK = 0x11E27409
 
 def config(connection: Connection | None = None) -> Config:
     """Tell Alembic where the steps are and which connection to use."""
+    # Here and below Alembic is loaded where a step is to be taken: every command looks whether one is.
+    from alembic.config import Config
+
     found = Config()
     found.set_main_option("script_location", str(Path(__file__).parent))
     found.attributes["connection"] = connection
@@ -25,13 +28,29 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def head() -> str:
-    """Name the newest migration that this version of the program has."""
-    found = ScriptDirectory.from_config(config()).get_current_head()
-    return found or ""
+    """Name the newest migration that this version of the program has; each file begins with its step's name."""
+    steps = (Path(__file__).parent / "versions").glob("[0-9]*.py")
+    return max((path.name[:4] for path in steps), default="")
+
+
+async def current(store: storage.Storage) -> str:
+    """Name the newest migration that the database has been through; empty before the first."""
+    async with store.reading() as conn:
+        return await conn.run_sync(_current)
+
+
+def _current(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
 
 
 async def upgrade(store: storage.Storage) -> str:
     """Bring the database forward to the newest migration; returns its name."""
+    if await current(store) == head():
+        return head()
+    from alembic import command
+
     # Held to the end of the transaction, so that a second process waits and then finds nothing to do.
     lock = "BEGIN IMMEDIATE" if store.is_sqlite else f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
     # A step may take long, and so may the process before us: no time-out but the database's own.
@@ -53,8 +72,7 @@ async def is_begun(store: storage.Storage) -> bool:
 
 async def must_be_current(store: storage.Storage) -> None:
     """Stop the start where the database is older or newer than the program."""
-    async with store.reading() as conn:
-        found = await conn.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    found = await current(store)
     if found != head():
         raise errors.Misconfigured(
             f"the database is at migration {found or 'none'}, the program at {head()}; run `lienthong migrate`",
