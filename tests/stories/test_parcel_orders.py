@@ -21,8 +21,9 @@ import payment_town
 import post_town
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from post_town import FEE
+from test_payment_orders import step
 
 from lienthong.bus.flows import dossier_status, postal_booking, postal_pool, postal_views
 from lienthong.core import errors, money, records, tables
@@ -51,6 +52,28 @@ class Told:
 
     events: dict[str, money.ParcelEvent] = field(default_factory=dict)
     proven_cash: set[int] = field(default_factory=set)
+
+
+ANSWERS = st.sampled_from(("well", "well", "other_number", "refused", "unavailable", "lost"))
+WAYS = st.sampled_from(("deliver_result", "deliver_result", "collect_dossier"))
+LOST = errors.OutcomeUnknown(system="ems")
+STEPS = st.one_of(
+    *step("book", 2, code=st.sampled_from(CODES), direction=WAYS, cod=st.booleans(), answer=ANSWERS),
+    *step(
+        "happen",
+        4,
+        which=WHICH,
+        state=st.sampled_from(STATES),
+        minute=st.integers(0, 8),
+        cash=st.sampled_from((None, FEE, FEE, FEE - 1)),
+    ),
+    *step("feed", 2, chosen=st.lists(st.integers(0, 8), min_size=1, max_size=5), is_read=st.booleans()),
+    *step("call", 2, which=WHICH, knows_secret=st.booleans()),
+    *step("time_passes", minutes=st.sampled_from((6, 200, 1_500, 8_000)), answer=ANSWERS),
+    *step("cancel", which=WHICH, error=st.sampled_from((None, None, LOST))),
+    *step("hand_over", code=st.sampled_from(CODES)),
+    *step("decide", which=WHICH, decision=st.sampled_from(("booked", "refused", "noted"))),
+)
 
 
 class Parcels(RuleBasedStateMachine):
@@ -93,14 +116,15 @@ class Parcels(RuleBasedStateMachine):
         rows = [row for row in self.before.values() if "direction" in row]
         return rows[which % len(rows)]
 
+    @rule(step=STEPS)
+    def then(self, step: tuple[str, dict[str, Any]]) -> None:
+        name, given = step
+        needed = {"happen": self.before, "cancel": self.before, "feed": self.happened, "call": self.happened}
+        if needed.get(name, True):
+            getattr(self, name)(**given)
+
     # --------------------------------------------------------------------------------- what people and carriers do
 
-    @rule(
-        code=st.sampled_from(CODES),
-        direction=st.sampled_from(["deliver_result", "deliver_result", "collect_dossier"]),
-        cod=st.booleans(),
-        answer=st.sampled_from(["well", "well", "other_number", "refused", "unavailable", "lost"]),
-    )
     def book(self, code: str, direction: str, cod: bool, answer: str) -> None:
         carrier = self.town.carrier
         carrier.books = {
@@ -117,13 +141,6 @@ class Parcels(RuleBasedStateMachine):
             # The carrier put its own number on it, so that ours goes back to the pool.
             carrier.orders[before:] = [it.model_copy(update={"waybill": ""}) for it in carrier.orders[before:]]
 
-    @precondition(lambda self: self.before)
-    @rule(
-        which=WHICH,
-        state=st.sampled_from(STATES),
-        minute=st.integers(0, 8),
-        cash=st.sampled_from([None, None, FEE, FEE, FEE - 1]),
-    )
     def happen(self, which: int, state: str, minute: int, cash: int | None) -> None:
         """Something happens to a parcel, perhaps longer ago than what was told of it before."""
         row = self.parcel(which)
@@ -133,8 +150,6 @@ class Parcels(RuleBasedStateMachine):
         number = f"{row['number']}-{len(self.happened)}"
         self.happened.append(self.town.event(view, state, occurred_at=at, event_id=number, **paid))
 
-    @precondition(lambda self: self.happened)
-    @rule(chosen=st.lists(st.integers(0, 8), min_size=1, max_size=5), is_read=st.booleans())
     def feed(self, chosen: list[int], is_read: bool) -> None:
         """The feed tells of some of it: in any order, again and again; now and then it cannot be read at all."""
         events = [self.happened[place % len(self.happened)] for place in chosen]
@@ -155,8 +170,6 @@ class Parcels(RuleBasedStateMachine):
         if has_proof and event.cod_collected_vnd is not None:
             told.proven_cash.add(event.cod_collected_vnd)
 
-    @precondition(lambda self: self.happened)
-    @rule(which=WHICH, knows_secret=st.booleans())
     def call(self, which: int, knows_secret: bool) -> None:
         event = self.happened[which % len(self.happened)]
         if knows_secret:
@@ -171,18 +184,15 @@ class Parcels(RuleBasedStateMachine):
         names = (tables.parcels, tables.parcel_events, tables.payments, tables.dossiers, tables.waybills)
         return [await self.town.rows(table) for table in names]
 
-    @rule(minutes=st.sampled_from([6, 200, 1_500, 8_000]), answer=st.sampled_from(["well", "refused", "lost"]))
     def time_passes(self, minutes: int, answer: str) -> None:
         """The watch looks for lost answers; the carrier has the order, or says no, or is silent again."""
-        wrong = {"refused": errors.RemoteRefused(system="ems", remote_code="99")}
-        self.town.carrier.books = [wrong.get(answer, errors.OutcomeUnknown(system="ems"))] * 4 * (answer != "well")
+        wrong = {"refused": errors.RemoteRefused(system="ems", remote_code="99"), "lost": LOST}
+        self.town.carrier.books = [wrong[answer]] * 4 if answer in wrong else []
         self.town.wait(minutes=minutes)
         self.run(self.town.watch())
         self.town.carrier.books = []
         self._follow_feed()
 
-    @precondition(lambda self: self.before)
-    @rule(which=WHICH, error=st.sampled_from([None, None, errors.OutcomeUnknown(system="ems")]))
     def cancel(self, which: int, error: errors.HubError | None) -> None:
         self.town.carrier.cancels = error
         row = self.parcel(which)
@@ -192,7 +202,6 @@ class Parcels(RuleBasedStateMachine):
             event = self.town.event(view, "cancelled", event_id=f"hub.cancelled.{row['id']}")
             self.told[row["number"]].events.setdefault(event.event_id, event)
 
-    @rule(code=st.sampled_from(CODES))
     def hand_over(self, code: str) -> None:
         """The desk hands the result over itself."""
         change = records.StatusChange(
@@ -204,7 +213,6 @@ class Parcels(RuleBasedStateMachine):
             )
             self.returned.add(code)
 
-    @rule(which=WHICH, decision=st.sampled_from(["booked", "refused", "noted"]))
     def decide(self, which: int, decision: Literal["booked", "refused", "noted"]) -> None:
         rows = [it for it in self.run(self.town.rows(tables.parcel_questions)) if it["closed_at"] is None]
         if rows:

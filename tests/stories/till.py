@@ -292,12 +292,20 @@ async def hour(store: storage.Storage, *, most_queries: int = 1_000) -> None:
     now = clock.now()
     past = now - timedelta(seconds=1)
     async with store.transaction() as tx:
-        waits = (_p.c.query_at > now, _p.c.queries < most_queries, _p.c.created_at < now - timedelta(seconds=5))
-        await tx.execute(_p.update().where(*waits).values(query_at=past))
+        # Of whom nobody can ask, nothing would be heard however many hours pass.
+        waits = (_p.c.query_at > now, _p.c.queries < most_queries, _p.c.provider.in_(ASKED))
+        is_begun = _p.c.created_at < now - timedelta(seconds=5)
+        await tx.execute(_p.update().where(*waits, is_begun).values(query_at=past))
         later = (_r.c.state == "accepted", _r.c.query_at > now, _r.c.queries < most_queries)
         await tx.execute(_r.update().where(*later).values(query_at=past))
+    await watch(store)
+
+
+async def watch(store: storage.Storage) -> None:
+    """Make the next round of the watch due now."""
+    async with store.transaction() as tx:
         begun = _t.update().where(_t.c.job == WATCH)
-        await tx.execute(begun.values(last_due_at=now - timedelta(minutes=3)))
+        await tx.execute(begun.values(last_due_at=clock.now() - timedelta(minutes=3)))
 
 
 async def rounds(town: Town) -> int:
@@ -307,11 +315,13 @@ async def rounds(town: Town) -> int:
         for number in itertools.count(1):
             before = await _open(store)
             await hour(store)
-            # A round of a thousand questions takes its time.
-            for _ in range(600):
+            # One round of the watch asks 500 questions; it may take more than one.
+            for tick in range(1, 600):
                 await asyncio.sleep(0.3)
                 if not await _due(store):
                     break
+                if not tick % 30:
+                    await watch(store)
             quiet = quiet + 1 if await _open(store) == before else 0
             if quiet == 2 or number == 40:
                 return number
@@ -329,5 +339,5 @@ async def _open(store: storage.Storage) -> int:
 
 async def _due(store: storage.Storage) -> int:
     async with store.reading() as conn:
-        wanted = sa.select(sa.func.count()).where(_p.c.query_at <= clock.now())
+        wanted = sa.select(sa.func.count()).where(_p.c.query_at <= clock.now(), _p.c.provider.in_(ASKED))
         return int((await conn.execute(wanted)).scalar_one())
