@@ -7,13 +7,15 @@ next tick of the beat, so nothing depends on the broker keeping its data.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cache
-from typing import Any
+from typing import Any, ParamSpec
 
 import uvloop
 from celery import Celery
@@ -23,6 +25,7 @@ from lienthong.bus import delivery, jobs, leases, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.core import errors, logs, settings
 
+P = ParamSpec("P")
 _log = logging.getLogger("lienthong.worker")
 
 TICK_S = 1.0
@@ -51,9 +54,8 @@ def make_app(chosen: settings.Settings) -> Celery:
         beat_schedule={"tick": {"task": TICK, "schedule": TICK_S, "options": {"expires": TICK_S * 5}}},
         beat_scheduler="celery.beat:Scheduler",  # keeps nothing: what is due stands in the database
     )
-    app.task(name=DRIVE)(_drive_task)
-    app.task(name=TICK)(_tick_task)
-    app.task(name=JOB)(_job_task)
+    for name, task in ((DRIVE, _drive_task), (TICK, _tick_task), (JOB, _job_task)):
+        app.task(name=name)(task)
     return app
 
 
@@ -101,6 +103,21 @@ def _close(**_: Any) -> None:
         _bridge().close()
 
 
+def _in_one_line(task: Callable[P, None]) -> Callable[P, None]:
+    """Let a failure of ours, mostly a database that is away, be a line of the log and not a page of it."""
+
+    @functools.wraps(task)
+    def carried(*args: P.args, **named: P.kwargs) -> None:
+        try:
+            task(*args, **named)
+        except errors.HubError as exc:
+            told = {"work": task.__name__, "code": exc.code}
+            _log.error("a task broke off; the next tick makes up for it", extra=told)
+
+    return carried
+
+
+@_in_one_line
 def _drive_task(target: str) -> None:
     report: delivery.Report = _bridge().run(lambda hub: _drive(hub, target))
     if report.backlog_left:
@@ -119,6 +136,7 @@ async def _drive(hub: hubs.Hub, target: str) -> delivery.Report:
     )
 
 
+@_in_one_line
 def _tick_task() -> None:
     drives, due = _bridge().run(_look)
     for target in drives:
@@ -137,6 +155,7 @@ async def _look(hub: hubs.Hub) -> tuple[list[str], list[str]]:
     return drives, await timetable.take_due(hub.storage, jobs.ours(hub.settings.timetable), now=now)
 
 
+@_in_one_line
 def _job_task(job: str) -> None:
     _bridge().run(lambda hub: jobs.run(hub, job))
 

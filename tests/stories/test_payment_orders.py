@@ -27,7 +27,7 @@ from payment_town import FEE
 from lienthong.bus.flows import payment, payment_refund, payment_watch
 from lienthong.core import errors, money, tables
 
-ORDERS = int(os.environ.get("ORDERS", "20"))
+ORDERS = int(os.environ.get("ORDERS", "14"))
 T = TypeVar("T")
 Row = dict[str, Any]
 _COUNTS = ("paid", "refund_requested", "refunded")
@@ -44,19 +44,19 @@ def step(name: str, times: int = 1, /, **drawn: st.SearchStrategy[Any]) -> list[
 
 WRONG = ({"amount_vnd": FEE * 10}, {"amount_vnd": None}, {"currency": "USD"}, {"partner": "SOMEBODY"})
 STARTS = st.sampled_from(("well", "well", *get_args(honest_bank.Starting)))
-AMOUNTS = st.sampled_from((None, 50_000, 100_000, FEE, FEE + 1))
+AMOUNTS = st.sampled_from((None, 50_000, 50_000, 100_000, FEE, FEE + 1))
 PEOPLE = st.sampled_from(("An", "Bình", "Bình"))
 # One rule with all of it, and not a rule for each: hypothesis leaves out rules at random, and much needs three.
 STEPS = st.one_of(
     *step("begin", which=st.integers(0, 1), starting=STARTS),
     *step("pay", 3, which=WHICH, amount=st.sampled_from((FEE, FEE, FEE, FEE - 1)), is_told=st.booleans()),
     *step("end", which=WHICH, state=st.sampled_from(("failed", "expired", "pending", "needs_person"))),
-    *step("reverse", which=WHICH, is_told=st.booleans()),
+    *step("reverse", 2, which=WHICH, is_told=st.booleans()),
     *step("call_back", 2, which=WHICH, word=st.integers(-3, -1), times=st.integers(1, 2)),
     *step("contradict", which=WHICH, wrong=st.sampled_from(WRONG)),
     *step("forge", which=WHICH, how=st.sampled_from(("signature", "contract", "reference"))),
     *step("time_passes", minutes=st.sampled_from((1, 16, 40, 700, 4_000)), is_reachable=st.booleans()),
-    *step("ask_back", 3, which=WHICH, amount=AMOUNTS, giving=st.sampled_from(get_args(honest_bank.Giving))),
+    *step("ask_back", 4, which=WHICH, amount=AMOUNTS, giving=st.sampled_from(get_args(honest_bank.Giving))),
     *step("decide", 2, which=WHICH, is_approved=st.booleans(), by=PEOPLE),
     *step("bank_finishes", which=WHICH, well=st.booleans()),
     *step("find_out", which=WHICH),
