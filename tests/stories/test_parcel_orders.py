@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import payment_town
 import post_town
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -298,6 +299,7 @@ class Parcels(RuleBasedStateMachine):
             assert row["state"] != "booking" or row["next_at"] or (row["id"], "booking_unknown") in asked
 
 
+@pytest.mark.hypothesis
 def test_no_order_of_what_may_happen_mixes_parcels_up_or_invents_cash() -> None:
     Parcels.TestCase.settings = settings(
         max_examples=ORDERS, stateful_step_count=25, deadline=None, suppress_health_check=[*HealthCheck]

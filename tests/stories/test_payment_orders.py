@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import honest_bank
 import payment_town
+import pytest
 from honest_bank import Account, Bank
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -372,6 +373,7 @@ def _agrees(account: Account, row: Row, asked: set[tuple[str, str]]) -> None:
         assert not account.has_fee
 
 
+@pytest.mark.hypothesis
 def test_no_order_of_what_may_happen_loses_doubles_or_invents_money() -> None:
     Payments.TestCase.settings = settings(
         max_examples=ORDERS,
