@@ -241,13 +241,17 @@ def judge_money(books: Books) -> None:
     judge_refunds(books)
 
 
+_OVER = ("done", "accepted", "refused", "with_person")
+
+
 def judge_refunds(books: Books) -> None:
     """What went back is what they gave; of what nobody knows, a person was told, or is after ten minutes."""
     of_payment: dict[str, list[Row]] = defaultdict(list)
     for refund in books.refunds:
         of_payment[refund["payment_id"]].append(refund)
-        # `sending`: killed on the way, less than ten minutes ago; that it ends too, `a_day_later` looks after.
-        assert refund["state"] in ("done", "accepted", "refused", "with_person", "sending"), refund["state"]
+        # `sending`: killed on the way; `ready`: it certainly did not leave (below: none of it went back). Both
+        # wait some minutes for the watch; that they end too, `a_day_later` looks after.
+        assert refund["state"] in (*_OVER, "sending", "ready"), refund["state"]
     asked = {row["payment_id"] for row in books.questions if row["kind"].startswith("refund")}
     for row in books.payments:
         their = books.theirs.get((row["provider"], row["reference"]), {"refunded_vnd": 0})
