@@ -46,7 +46,7 @@ def main() -> None:
         print(json.dumps(asyncio.run(one(Path(home), url, rounds=int(rounds), each=int(each)))))
         return
     # Short ones, so that a slow stretch of the machine meets all three.
-    rounds, each = (12, 48) if given.quick else (45, 128)
+    rounds, each = (16, 128) if given.quick else (45, 128)
     rows, found = [], {}
     for name in ("sqlite", "postgresql"):
         told = measured(name, rounds=rounds, each=each)
