@@ -103,9 +103,7 @@ def measure(*, is_quick: bool) -> None:
             del goals["least_door_to_spyne"]
         calling.result()
         told = over_sockets(Path(folder, "door"), keys.result(), is_quick=is_quick)
-        for found in pool.map(part, ("message", "bulk")):
-            told |= found
-        for name in ("in_flight", "lookups"):
+        for name in ("message", "bulk", "in_flight", "lookups"):
             told |= part(name)
     rows = [
         ("door: requests a second, SOAP", told["soap_a_second"]),
