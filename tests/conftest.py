@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,8 +33,21 @@ hypothesis.settings.load_profile("suite")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Search what the run leaves for the numbers of people, where the search was not asked for by name."""
+    databases.compile_once()
     if not config.pluginmanager.is_registered(clear_text):
         config.pluginmanager.register(clear_text, "clear_text")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was loaded: it stays to the end, and would be looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_unconfigure() -> None:
+    """Give it back, as libraries in C expect at the end."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,9 +95,10 @@ def postgres_url() -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture(scope="session")
-def postgres(postgres_url: Callable[[str], str]) -> databases.Postgres:
+def postgres(postgres_url: Callable[[str], str]) -> Iterator[databases.Postgres]:
     """Give the databases of that server, with all tables."""
-    return databases.Postgres(postgres_url)
+    with contextlib.closing(databases.Postgres(postgres_url)) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")

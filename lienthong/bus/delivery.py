@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from lienthong.bus import events, leases, outbox, targets, verdicts
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, journal, records, settings
+from lienthong.core import clock, errors, journal, records, settings
 
 _log = logging.getLogger("lienthong.delivery")
 
@@ -50,6 +50,8 @@ class _Drive:
     target: str
     handlers: Handlers
     wake: asyncio.Event
+    # A name for each drive: what an earlier one of this process left behind is in nobody's hands, and runs out.
+    owner: str = field(default_factory=clock.new_id)
     ready: deque[outbox.Claimed] = field(default_factory=deque)
     more: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     done: list[outbox.Settlement] = field(default_factory=list)
@@ -221,12 +223,12 @@ class _Drive:
         if limit <= 0:
             return 0
         if (now - self.reclaimed_at).total_seconds() >= RECLAIM_EVERY_S:
-            await outbox.reclaim(store, self.target, now=now)
+            await outbox.reclaim(store, self.target, owner=self.owner, now=now)
             self.reclaimed_at = now
         got = await outbox.claim(
             store,
             self.target,
-            owner=self.hub.owner,
+            owner=self.owner,
             limit=limit,
             now=now,
             lease_s=self.rules.lease_s,
@@ -241,7 +243,7 @@ class _Drive:
         """Hand back what was claimed and not begun, when the target is suspended or the drive ends."""
         untouched = list(self.ready)
         self.ready.clear()
-        await outbox.release(self.hub.storage, untouched, owner=self.hub.owner)
+        await outbox.release(self.hub.storage, untouched, owner=self.owner)
 
     async def settle(self) -> None:
         """Write finished attempts, gathered for some milliseconds into one transaction."""
@@ -262,7 +264,7 @@ class _Drive:
         pause_s = 0.1
         for attempt in range(tries):
             try:
-                await outbox.settle(self.hub.storage, batch, owner=self.hub.owner, now=self.hub.now())
+                await outbox.settle(self.hub.storage, batch, owner=self.owner, now=self.hub.now())
                 break
             except errors.StorageUnavailable:
                 if attempt == tries - 1:
@@ -300,7 +302,7 @@ async def drive(
         run.report.refused_lease = True
         return run.report
     workers = [asyncio.create_task(run.work()) for _ in range(hub.settings.outbox.max_concurrent)]
-    beside = [asyncio.create_task(run.settle()), asyncio.create_task(_keep(hub, lease))]
+    beside = [asyncio.create_task(run.settle()), asyncio.create_task(_keep(run, lease))]
     try:
         await _pump(run, stop=stop, idle_s=idle_s, longest_s=longest_s, watch=beside)
     finally:
@@ -356,15 +358,15 @@ def _is_old(moment: datetime | None, now: datetime) -> bool:
     return moment is None or (now - moment).total_seconds() > 5
 
 
-async def _keep(hub: Hub, lease: str) -> None:
-    """Renew the lease on the target and on every claim, as long as this worker lives."""
-    lease_s = hub.settings.outbox.lease_s
+async def _keep(run: _Drive, lease: str) -> None:
+    """Renew the lease on the target and on every claim of this drive, as long as it lasts."""
+    hub, lease_s = run.hub, run.rules.lease_s
     while True:
         await asyncio.sleep(lease_s / 4)
         now: datetime = hub.now()
         if not await leases.take(hub.storage, lease, owner=hub.owner, now=now, for_s=lease_s):
             raise errors.StorageUnavailable("another worker took over this target", lease=lease)
-        await outbox.renew(hub.storage, owner=hub.owner, now=now, lease_s=lease_s)
+        await outbox.renew(hub.storage, owner=run.owner, now=now, lease_s=lease_s)
 
 
 async def _wind_down(run: _Drive, workers: list[asyncio.Task[None]], beside: list[asyncio.Task[None]]) -> None:

@@ -84,4 +84,7 @@ async def carry_out(hub: Hub, job: str, work: Work) -> None:
     except Exception as exc:  # the run of a task: the timetable must go on
         outcome = f"Server.Hub.Internal: {type(exc).__name__}"
         _log.exception("a job of the timetable met a defect", extra={"job": job})
-    await timetable.note(hub.storage, job, outcome)
+    try:
+        await timetable.note(hub.storage, job, outcome)
+    except errors.StorageUnavailable:
+        _log.error("how a job of the timetable ended cannot be noted", extra={"job": job, "outcome": outcome})

@@ -19,7 +19,8 @@ class Call:
     """Who asks, when, and in which language the answer is wanted (`vi` or `en`).
 
     `assertion` is the signed word of the system where an official signed in; `claimed_official` is one that is
-    merely named, at a door of old systems. `told` is filled by the operation, also where it then refuses.
+    merely named, at a door of old systems. `told` is filled by the operation, also where it then refuses. `repeat`
+    is an id that is the same where the same request comes again under its Idempotency-Key.
     """
 
     caller: keys.Caller
@@ -31,6 +32,7 @@ class Call:
     assertion: str | None = None
     claimed_official: str | None = None
     told: access_record.Told = field(default_factory=access_record.Told)
+    repeat: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ async def _get_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
 
 
 async def _refund_payment(hub: Hub, call: Call, asked: Asked) -> BaseModel:
-    return await payment_refund.request(hub, asked.path["id"], asked.body, caller=call.caller)
+    return await payment_refund.request(hub, asked.path["id"], asked.body, caller=call.caller, repeat=call.repeat)
 
 
 async def _get_receipt(hub: Hub, call: Call, asked: Asked) -> BaseModel:

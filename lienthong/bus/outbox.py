@@ -169,22 +169,27 @@ async def claim(
     return sorted((Claimed(*row) for row in rows), key=lambda message: message.seq)
 
 
-async def reclaim(store: storage.Storage, target: str, *, now: datetime) -> None:
-    """Give back what dead workers held; a try of theirs may have arrived, so the next one looks first."""
+async def reclaim(store: storage.Storage, target: str, *, owner: str, now: datetime) -> None:
+    """Give back what dead workers held; a try of theirs may have arrived, so the next one looks first.
+
+    What `owner`, who asks, holds itself stays with it, also where the clock was set forward.
+    """
+    is_lost = (
+        _m.c.target == target,
+        sa.text("messages.state = 'in_flight'"),
+        _m.c.leased_until < now,
+        _m.c.leased_by != owner,
+    )
     ran_out = (
         _m.update()
-        .where(_m.c.target == target, sa.text("messages.state = 'in_flight'"), _m.c.leased_until < now)
+        .where(*is_lost)
         .values(
             state="pending", due_at=now, look_first=True, leased_by=None, leased_until=None, last_code=LOST_WORKER
         )
         .returning(_m.c.id, _m.c.attempts, _m.c.steps_done)
     )
     async with store.reading() as conn:
-        waiting = await conn.execute(
-            sa.select(sa.literal(1))
-            .where(_m.c.target == target, sa.text("messages.state = 'in_flight'"), _m.c.leased_until < now)
-            .limit(1)
-        )
+        waiting = await conn.execute(sa.select(sa.literal(1)).where(*is_lost).limit(1))
         if waiting.first() is None:
             return
     async with store.transaction() as tx:

@@ -15,6 +15,8 @@ _t = tables.timetable_runs
 RECORD_UPKEEP = "record_upkeep"
 # A job that was due while nobody was running is started once when the hub comes back, if it is not older.
 LATEST_CATCH_UP = timedelta(hours=12)
+# Farther ahead of us than the clocks of two machines may be: the clock was put back since.
+_AHEAD = timedelta(minutes=5)
 
 
 def check(timetable: Mapping[str, str], *, known: frozenset[str], now: datetime) -> None:
@@ -57,6 +59,11 @@ async def _take(store: storage.Storage, job: str, expression: str, *, now: datet
         # Never started: from now on.
         async with store.transaction() as tx:
             await tx.execute(store.insert(_t).values(job=job, last_due_at=now).on_conflict_do_nothing())
+        return False
+    if last > now + _AHEAD:
+        # From now on, or the job would wait until the clock is that late again.
+        async with store.transaction() as tx:
+            await tx.execute(_t.update().where(_t.c.job == job, _t.c.last_due_at == last).values(last_due_at=now))
         return False
     due_at = next_after(expression, max(last, now - LATEST_CATCH_UP), job=job)
     if due_at > now:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import signal
@@ -20,7 +21,7 @@ import uvloop
 from lienthong.bus import dispatcher, jobs, outbox, timetable
 from lienthong.bus import hub as hubs
 from lienthong.bus.gateway import app as gateway
-from lienthong.bus.gateway import book, figures, tls
+from lienthong.bus.gateway import book, figures, front, tls
 from lienthong.console import beside
 from lienthong.console.web import app as desks
 from lienthong.core import clock, errors, ingest, logs, migrations, partitions, settings
@@ -61,6 +62,20 @@ def run_desks(chosen: settings.Settings, *, now: clock.Clock = clock.now) -> Non
     """Run the desks alone, until SIGINT or SIGTERM. Raises Misconfigured as `run` does."""
     logs.start(chosen.logs.level, chosen.logs.form)
     uvloop.run(_run_desks(chosen, now=now))
+
+
+def run_watcher(chosen: settings.Settings, *, now: clock.Clock = clock.now) -> None:
+    """Keep, seal and watch the record apart from the gateway, until SIGINT or SIGTERM. Raises as `run` does."""
+    logs.start(chosen.logs.level, chosen.logs.form)
+    uvloop.run(_run_watcher(chosen, now=now))
+
+
+async def _run_watcher(chosen: settings.Settings, *, now: clock.Clock) -> None:
+    stop = _stopped_by_signals()
+    async with hubs.opened(chosen, now=now) as hub:
+        await _prepare(hub)
+        async with beside.lasting(_record_kept(hub, stop), stop, fallen=Counter()):
+            await stop.wait()
 
 
 async def _run_desks(chosen: settings.Settings, *, now: clock.Clock) -> None:
@@ -122,7 +137,7 @@ async def _run(chosen: settings.Settings, *, gateway_only: bool, ready: Ready | 
                 await around.enter_async_context(beside.lasting(delivery, stop, fallen=fallen))
                 if not gateway_only:
                     await around.enter_async_context(_desks(hub))
-                await _serve(hub, gateway.create_app(hub, gauges=lambda: _gauges(hub, fallen)), stop, ready)
+                await _serve(hub, gateway.create_app(hub, gauges=lambda: gauges(hub, fallen)), stop, ready)
         finally:
             gc.set_threshold(*before)
             gc.unfreeze()  # at the end everything is given back, as libraries in C expect
@@ -179,36 +194,63 @@ def _delivery(hub: hubs.Hub, stop: asyncio.Event, gateway_only: bool) -> dict[st
     return {}
 
 
-async def _serve(hub: hubs.Hub, app: Any, stop: asyncio.Event, ready: Ready | None) -> None:
+async def _serve(hub: hubs.Hub, app: front.Front, stop: asyncio.Event, ready: Ready | None) -> None:
     place = hub.settings.gateway
     server = _Server(
-        uvicorn.Config(
-            app,
-            host=place.host,
-            port=place.port,
-            loop="none",
-            http=tls.TlsProtocol,
-            **_tls(place),
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            h11_max_incomplete_event_size=65536,
-            timeout_graceful_shutdown=10,
+        _loaded(
+            uvicorn.Config(
+                app,
+                host=place.host,
+                port=place.port,
+                loop="none",
+                http=tls.TlsProtocol,
+                **_tls(place),
+                ws="none",
+                # Opened and closed here: the server ends the process by itself where that fails, and says nothing.
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=10,
+            )
         )
     )
-    serving = asyncio.create_task(server.serve(sockets=[_listening(place.host, place.port)]), name="gateway")
+    with _listening(place.host, place.port) as door:
+        await app.open()
+        try:
+            await _until(stop, server, door, functools.partial(ready, hub) if ready is not None else None)
+        finally:
+            await app.close()
+
+
+async def _until(
+    stop: asyncio.Event, server: uvicorn.Server, door: socket.socket, ready: Callable[[], Awaitable[None]] | None
+) -> None:
+    """Serve at a door until it is time to stop, and let requests end."""
+    serving = asyncio.create_task(server.serve(sockets=[door]), name="gateway")
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it by a flag only
         await asyncio.sleep(0.01)
     if ready is not None:
-        await ready(hub)
+        await ready()
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
     waiting.cancel()
+
+
+def _loaded(config: uvicorn.Config) -> uvicorn.Config:
+    """Read the files that a server needs; raises Misconfigured where one of them cannot be read."""
+    try:
+        config.load()
+    except OSError as exc:  # also what is wrong with a certificate
+        raise errors.Misconfigured(
+            f"LIENTHONG_GATEWAY__CERTIFICATE_FILE, __PRIVATE_KEY_FILE or __CLIENT_CA_FILE cannot be read: {exc}",
+            detail_vi="Không đọc được tệp ở LIENTHONG_GATEWAY__CERTIFICATE_FILE, __PRIVATE_KEY_FILE hoặc "
+            f"__CLIENT_CA_FILE: {exc}",
+        ) from exc
+    return config
 
 
 def _tls(place: settings.Gateway) -> dict[str, Any]:
@@ -227,7 +269,9 @@ def _tls(place: settings.Gateway) -> dict[str, Any]:
 def _listening(host: str, port: int) -> socket.socket:
     """Open a door; raises Misconfigured where somebody else stands in it."""
     try:
-        return socket.create_server((host, port), backlog=2048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # `::` is every address of both kinds.
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=host == "::")
     except OSError as exc:
         raise errors.Misconfigured(
             f"cannot listen on {host}:{port} ({exc.strerror}); is another hub running?",
@@ -235,8 +279,11 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from exc
 
 
-async def _gauges(hub: hubs.Hub, fallen: Counter[str]) -> list[figures.Gauge]:
-    """Count the outbox, and what had to be begun again, for /metrics."""
+async def gauges(hub: hubs.Hub, fallen: Counter[str]) -> list[figures.Gauge]:
+    """Count the outbox, if the database is there, and what had to be begun again, for /metrics."""
+    counts: list[dict[str, Any]] = []
+    with contextlib.suppress(errors.StorageUnavailable):
+        counts = await outbox.counts(hub.storage)
     waiting = [
         figures.Gauge(
             "outbox_messages",
@@ -244,7 +291,7 @@ async def _gauges(hub: hubs.Hub, fallen: Counter[str]) -> list[figures.Gauge]:
             float(row["messages"]),
             {"target": row["target"], "state": row["state"]},
         )
-        for row in await outbox.counts(hub.storage)
+        for row in counts
     ]
     meaning = "How often a work of this process met a defect and was begun again"
     return waiting + [

@@ -77,7 +77,7 @@ def valkey_process(folder: Path, *, port: int) -> Iterator[tuple[subprocess.Pope
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(600):
         if process.poll() is not None:
             break
         with closing(socket.socket()) as probe:

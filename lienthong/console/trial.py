@@ -159,7 +159,7 @@ def program(command: Sequence[str], *, log: Path) -> Iterator[subprocess.Popen[b
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until a program answers at `url`; raises Misconfigured where it ends or stays silent."""
-    for _ in range(600):
+    for _ in range(1_200):
         if process.poll() is not None:
             raise errors.Misconfigured(
                 f"a program ended at once; see {log}", detail_vi=f"Một tiến trình dừng ngay; xem {log}."
@@ -169,7 +169,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    raise errors.Misconfigured(f"{url} does not answer", detail_vi=f"{url} không trả lời sau 30 giây.")
+    raise errors.Misconfigured(f"{url} does not answer", detail_vi=f"{url} không trả lời sau một phút.")
 
 
 def _trust(folder: Path, url: str) -> None:

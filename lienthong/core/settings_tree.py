@@ -14,7 +14,15 @@ PREFIX = "LIENTHONG_"
 _NOT_SETTINGS = {"LIENTHONG_CONFIG", "LIENTHONG_SHARED_DATA"}
 # Settings that are files themselves: they are read by name, so `_FILE` does not mean "the value lies in there".
 _FILES = frozenset(
-    {"ca_file", "certificate_file", "private_key_file", "client_ca_file", "stamp_ca_file", "places_file"}
+    {
+        "ca_file",
+        "certificate_file",
+        "client_ca_file",
+        "places_file",
+        "private_key_file",
+        "smtp_ca_file",
+        "stamp_ca_file",
+    }
 )
 
 
@@ -39,7 +47,7 @@ def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise errors.Misconfigured(
             f"the settings file {path} cannot be read: {exc}",
             detail_vi=f"Không đọc được tệp cấu hình {path}: {exc}",
@@ -64,14 +72,23 @@ def _read_secret_files(tree: dict[str, Any]) -> None:
         if isinstance(value, dict):
             _read_secret_files(value)
         elif name.endswith("_file") and name not in _FILES and isinstance(value, str):
-            path = Path(value)
-            if not path.is_file():
-                raise errors.Misconfigured(
-                    f"the secret file for {name} does not exist: {path}",
-                    detail_vi=f"Không có tệp bí mật cho {name}: {path}",
-                )
-            tree[name.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+            tree[name.removesuffix("_file")] = _secret(name, Path(value))
             del tree[name]
+
+
+def _secret(name: str, path: Path) -> str:
+    if not path.is_file():
+        raise errors.Misconfigured(
+            f"the secret file for {name} does not exist: {path}",
+            detail_vi=f"Không có tệp bí mật cho {name}: {path}",
+        )
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise errors.Misconfigured(
+            f"the secret file for {name} cannot be read as text: {path}",
+            detail_vi=f"Không đọc được tệp bí mật cho {name}: {path}",
+        ) from None
 
 
 # Settings that the environment gives as words between commas.
@@ -93,7 +110,8 @@ _LISTS = (
 
 def _split_lists(tree: dict[str, Any]) -> None:
     for section, name in _LISTS:
-        value = tree.get(section, {}).get(name)
+        found = tree.get(section)
+        value = found.get(name) if isinstance(found, dict) else None
         if isinstance(value, str):
             tree[section][name] = [part.strip() for part in value.split(",") if part.strip()]
 

@@ -22,6 +22,7 @@ _log = logging.getLogger("lienthong.spool")
 
 SEGMENT_BYTES = 32 * 1024 * 1024
 MOST_HELD = 20_000
+RETRY_S = 1.0
 _DAY_US = 86_400_000_000
 _ZONE_US = 7 * 3_600_000_000
 
@@ -42,6 +43,7 @@ class Spool:
         self._grace_s = grace_s
         self._handle = -1
         self._held: deque[access_record.Record] = deque()
+        self._retrying: threading.Timer | None = None
         self._failing_since: float | None = None
         self._day_ends_us = 0
         self._lock = threading.Lock()
@@ -53,7 +55,7 @@ class Spool:
                 spool_reading.sync_folder(self.folder)
         except OSError as exc:
             raise spool_sync.unwritable(exc) from exc
-        self._is_torn = self._is_suspect = False
+        self._is_torn = self._is_suspect = self._is_closed = False
         self._syncer = spool_sync.Syncer(
             self.folder, self._handle, written=self.written, on_failure=self._suspect, on_repair=self._go_on
         )
@@ -90,7 +92,25 @@ class Spool:
                 if len(self._held) >= MOST_HELD or not (always or self._within_grace()):
                     return False
                 self._held.append(record)
+                self._retry_soon()
         return True
+
+    def _retry_soon(self) -> None:
+        """See to it that what is held is written though no other request comes."""
+        if self._retrying is None:
+            self._retrying = threading.Timer(RETRY_S, self._retry)
+            self._retrying.daemon = True
+            self._retrying.start()
+
+    def _retry(self) -> None:
+        with self._lock:
+            self._retrying = None
+            if self._is_closed:
+                return
+            with contextlib.suppress(errors.StorageUnavailable):
+                self._write_held()
+            if self._held:
+                self._retry_soon()
 
     def may_serve(self, *, personal: bool) -> bool:
         """Whether a request may be served now: on personal data only while the spool can be written."""
@@ -114,8 +134,11 @@ class Spool:
     def close(self) -> None:
         """Write what is held, wait for the disk, and give the node back."""
         with self._lock:
+            self._is_closed = True
             with contextlib.suppress(errors.StorageUnavailable):
                 self._write_held()
+            if self._retrying is not None:
+                self._retrying.cancel()
             if self._held:
                 _log.error("records could not be written; they are lost", extra={"lost": len(self._held)})
         self._syncer.stop()  # its thread may be waiting for the lock
@@ -232,7 +255,8 @@ def _place_name(root: Path) -> str:
     """Name this folder once and for all: a hub set up anew must not use the numbers of the old one again."""
     path = root / "place"
     while not path.exists():
-        draft = root / f"place.{os.getpid()}"
+        # A name by chance: processes in containers of their own all have the number 1.
+        draft = root / f"place.{os.urandom(8).hex()}"
         with draft.open("w") as file:
             file.write(os.urandom(3).hex())
             file.flush()

@@ -18,6 +18,8 @@ Row = Mapping[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HOUR = timedelta(hours=1)
+# Nothing is recorded from here on.
+FAR_US = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 # Names that stand on few rows, or differ on nearly every row: a dictionary of them would only cost.
 _RARELY_REPEATED = frozenset({"message_id", "request_text", "correlation"})
 _V7_MASK = 0x0FFF_3FFF_FFFF_FFFF_FFFF  # the random bits of a UUID of version 7 (RFC 9562 §5.7)
@@ -148,7 +150,9 @@ def request_moment(request_id: str) -> datetime | None:
     """Say when a request id was made, where it is one of the hub's own form."""
     if request_tail(request_id) is None:
         return None
-    return moment((uuid.UUID(request_id).int >> 80) * 1000)
+    made_at_us = (uuid.UUID(request_id).int >> 80) * 1000
+    # Its form may be the hub's and its time nobody's.
+    return moment(made_at_us) if made_at_us < FAR_US else None
 
 
 def _joined(found: Mapping[str, Any], at_us: int) -> str:

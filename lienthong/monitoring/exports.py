@@ -79,7 +79,8 @@ async def export(
 
 
 def _make_empty(out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    # Who asked about whom stands in it: for its owner's eyes, as the record is.
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(out.iterdir()):
         raise errors.Conflict(f"the folder {out.name} is not empty", detail_vi=f"Thư mục {out.name} không trống.")
 
@@ -180,7 +181,7 @@ def _checked(log: log_check.Log, index: int, data: bytes) -> bytes:
 
 
 def _write(log: log_check.Log, chosen: _Chosen, folder: Path, home: Path) -> Exported:
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     found, first, end = chosen.leaves, chosen.first, chosen.end
     size = log.last.size
     held = sorted(found)

@@ -24,22 +24,29 @@ def whole_lines(path: Path, *, cut: bool = False) -> list[bytes]:
 
 def last_line(path: Path, *, cut: bool = False) -> bytes | None:
     """Give the last whole line of a file that only grows, however long it is; its torn end as in `whole_lines`."""
+    found = last_lines(path, 1, cut=cut)
+    return found[-1] if found else None
+
+
+def last_lines(path: Path, count: int, *, cut: bool = False) -> list[bytes]:
+    """Give so many of the last whole lines of such a file, or all where it has fewer, without reading the rest."""
     size = path.stat().st_size if path.exists() else 0
     tail, at = b"", size
-    while at > 0 and tail.count(b"\n") < 2:
-        at = max(0, at - _BLOCK)
+    while at > 0 and tail.count(b"\n") <= count:
+        at = max(0, at - max(_BLOCK, len(tail)))
         with path.open("rb") as file:
             file.seek(at)
             tail = file.read(size - at)
     end = tail.rfind(b"\n") + 1
     if cut and end < len(tail):
         os.truncate(path, at + end)
-    return tail[:end].splitlines()[-1] if end else None
+    return tail[:end].splitlines()[-count:]
 
 
 def append_lines(path: Path, lines: Sequence[bytes]) -> None:
-    """Add whole lines to a file and wait for the disk."""
+    """Add whole lines to a file and wait for the disk; half a line that a full disk left is taken off before."""
     is_new = not path.exists()
+    last_line(path, cut=True)
     with path.open("ab") as file:
         file.write(b"".join(line + b"\n" for line in lines))
         file.flush()

@@ -21,6 +21,7 @@ from lienthong.monitoring import asking, day_files, seals
 _log = logging.getLogger("lienthong.retention")
 _t = tables.exchanges
 _PAGE = 5_000
+_LONGEST_SILENCE = timedelta(days=45)
 Leaf = Callable[[Mapping[str, Any]], bytes]
 Retire = Callable[[str, str, Iterable[bytes]], object]
 
@@ -39,11 +40,16 @@ async def keep_house(
 ) -> tuple[list[Rolled], list[str]]:
     """Do what is due each night: closed days into files, what is too old dropped with its seals told so.
 
-    On PostgreSQL the partitions of the days to come are made as well.
+    Nothing is dropped where the record ends long before `now`: a clock that was set years ahead would take all of
+    it. On PostgreSQL the partitions of the days to come are made as well.
     """
     await partitions.make_ahead(sources.store, now=now)
-    await lookup_book.forget(sources.store, before=now - timedelta(days=kept.personal_days))
     rolled = await roll_closed_days(sources, hot_days=kept.hot_days, now=now, spool=home / "spool")
+    newest = max((part.day for part in await asyncio.to_thread(sources.archive.parts)), default=None)
+    if newest is not None and day_files.day_of(now) - newest > _LONGEST_SILENCE:
+        _log.error("nothing is dropped: is the clock right?", extra={"record_ends": newest.isoformat()})
+        return rolled, []
+    await lookup_book.forget(sources.store, before=now - timedelta(days=kept.personal_days))
     retire = functools.partial(seals.retire, home, now=now)
     return rolled, await drop_old_days(sources, kept, now=now, actor=actor, retire=retire)
 

@@ -284,8 +284,10 @@ def _cursor(row: Mapping[str, Any]) -> str:
 def _read_cursor(cursor: str) -> tuple[int, int]:
     try:
         told = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        at_us, number = told.split(".")
-        return int(at_us), int(number)
+        at_us, number = (int(part) for part in told.split("."))
+        if not 0 <= at_us < day_columns.FAR_US or not 0 <= number < 1 << 63:
+            raise ValueError("nobody's row")
+        return at_us, number
     except (binascii.Error, UnicodeDecodeError, ValueError) as exc:
         raise errors.InvalidRequest(
             "the cursor is not one that the hub gave", detail_vi="Con trỏ trang không phải do trục cấp."

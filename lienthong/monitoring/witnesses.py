@@ -34,6 +34,7 @@ _FILE = "cosignatures.jsonl"
 _FAILURES = (OSError, TimeoutError, ValueError, KeyError, TypeError, http.client.HTTPException, errors.HubError)
 _LONGEST_ANSWER = 100_000
 TIMEOUT_S = 20.0
+_MOST_BEFORE = 1_000  # of the checkpoints, and of the countersignatures kept, so many are looked at
 Log = sealed_log.SealedLog | sealed_log.Glance
 
 
@@ -72,31 +73,44 @@ async def show(witness: Witness, log: Log, note: str) -> list[str]:
             facts = {"why": f"{type(exc).__name__} {exc}"}
             _log.warning("the witness could not be shown a checkpoint", extra=facts)
     try:
-        kept = list(_that_hold(log.folder, lines, witness.key)) if witness.key else []
+        return await asyncio.to_thread(_keep, log.folder, lines, witness.key) if witness.key else []
     except checkpoints.NotANote as exc:
         _log.error("LIENTHONG_SEALS__WITNESS_KEY is not a witness's key", extra={"why": str(exc)})
         return []
-    if kept:
-        await asyncio.to_thread(log_files.append_lines, log.folder / _FILE, [orjson.dumps(each) for each in kept])
-    return [each["line"] for each in kept]
 
 
-def _that_hold(folder: Path, lines: list[str], key: str) -> Iterator[dict[str, Any]]:
+def _keep(folder: Path, lines: list[str], key: str) -> list[str]:
+    """Keep the countersignatures that hold and are new; gives them."""
+    found = list(_that_hold(folder, lines, checkpoints.verifier(key)))
+    if found:
+        log_files.append_lines(folder / _FILE, [orjson.dumps(each) for each in found])
+    return [each["line"] for each in found]
+
+
+def _that_hold(folder: Path, lines: list[str], who: checkpoints.Verifier) -> Iterator[dict[str, Any]]:
     """Find the checkpoint that each line is of: a witness may answer with one that it was shown before."""
-    who = checkpoints.verifier(key)
-    notes = [orjson.loads(line) for line in log_files.whole_lines(folder / "checkpoints.jsonl")[-1_000:]]
-    known = set(log_files.whole_lines(folder / _FILE))
-    for line in lines:
+    # What is kept already is not looked at again: holding a line against a checkpoint takes longer than sealing.
+    kept = {_kept_line(line) for line in log_files.last_lines(folder / _FILE, _MOST_BEFORE)}
+    fresh = [line.rstrip("\n") for line in lines if line.rstrip("\n") not in kept]
+    if not fresh:
+        return
+    notes = [orjson.loads(line) for line in log_files.last_lines(folder / "checkpoints.jsonl", _MOST_BEFORE)]
+    for line in fresh:
         for note in reversed(notes):
             try:
                 checkpoints.cosigned_at(note, line, who)
             except checkpoints.NotANote:
                 continue
             body, _ = checkpoints.parts(note)
-            found = {"number": checkpoints.parse(body).number, "witness": who.text, "line": line.rstrip("\n")}
-            if orjson.dumps(found) not in known:
-                yield found
+            yield {"number": checkpoints.parse(body).number, "witness": who.text, "line": line}
             break
+
+
+def _kept_line(kept: bytes) -> str | None:
+    try:
+        return str(orjson.loads(kept)["line"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
 
 
 def last_cosigned(log: Path) -> int | None:

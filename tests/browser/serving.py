@@ -30,6 +30,8 @@ _AXE = Axe().axe_script
 # WCAG 2.2 AA has a rule that axe leaves off by itself.
 _EVERY = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 _COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+# axe looks at each element: of what a page repeats, what begins a table or a map shows as much as hundreds more.
+_REPEATED = {"exclude": [["tbody tr:nth-child(n+13)"], ["svg.heat > :nth-child(n+61)"]]}
 
 # What a test plays in a home, for desks at an address: the hub, and the addresses of single things by name.
 Played = tuple[Any, dict[str, str]]
@@ -133,8 +135,8 @@ def serious(page: Any, *, only_colours: bool = False) -> list[str]:
     """Say what axe finds serious or critical on the page as it is."""
     if page.evaluate("typeof window.axe") == "undefined":
         page.evaluate(_AXE)
-    options = _COLOURS if only_colours else _EVERY
-    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
+    given = [_REPEATED, _COLOURS if only_colours else _EVERY]
+    found = page.evaluate("async (given) => (await axe.run(...given)).violations", given)
     return [
         f"{it['id']}: {node['html'][:160]}"
         for it in found

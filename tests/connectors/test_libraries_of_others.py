@@ -76,7 +76,7 @@ def ask(folder: Path, **asked: Any) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

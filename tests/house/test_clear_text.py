@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -62,6 +63,23 @@ def test_a_planted_number_is_found_between_the_columns_of_a_database(tmp_path: P
     assert NUMBER in {number for _, _, number in clear_text.search((tmp_path / "planted.db").read_bytes())}
 
 
+def test_a_planted_number_is_found_in_a_database_that_is_otherwise_as_another(
+    tmp_path: Path, found: list[clear_text.Finding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clear_text_exceptions, "PLACES", ())
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        database.executescript("create table people (number text); create table others (name text)")
+    database.close()
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    with sqlite3.connect(tmp_path / "b.db") as database:
+        database.execute("insert into people values (?)", (NUMBER.decode(),))
+    database.close()
+    shutil.copy(tmp_path / "b.db", tmp_path / "c.db")
+    clear_text.look_into_folder(tmp_path)
+    at = (tmp_path / "b.db").read_bytes().index(NUMBER)
+    assert sorted((one.place, one.offset) for one in found) == [("b.db", at), ("c.db", at)]
+
+
 def test_a_planted_number_is_found_in_packed_files(
     tmp_path: Path, found: list[clear_text.Finding], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +125,7 @@ def test_a_planted_number_fails_the_run_wherever_it_is_left(tmp_path: Path, leak
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "numbers of people in clear" in done.stdout

@@ -193,15 +193,15 @@ class Served:
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE)
 
     def wait(self) -> None:
-        for _ in range(200):
+        for _ in range(1_200):
             with contextlib.suppress(httpx.HTTPError):
-                httpx.get(f"{self.url}/_sandbox/counts", timeout=2)
+                httpx.get(f"{self.url}/_sandbox/counts", timeout=10)
                 return
             time.sleep(0.05)
-        raise AssertionError("the sandbox did not start")
+        raise AssertionError("the sandbox did not start within a minute")
 
     def caller(self) -> Caller:
-        return Caller(httpx.AsyncClient(base_url=self.url, headers={"user-agent": USER_AGENT}, timeout=5))
+        return Caller(httpx.AsyncClient(base_url=self.url, headers={"user-agent": USER_AGENT}, timeout=60))
 
     def kill(self) -> None:
         self.process.kill()
@@ -209,7 +209,7 @@ class Served:
 
     def stop(self) -> bytes:
         self.process.terminate()
-        return self.process.communicate(timeout=10)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 @pytest.fixture

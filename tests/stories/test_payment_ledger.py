@@ -31,7 +31,7 @@ from lienthong.mappings import statement_shapes
 # `make proofs` takes 5,000 payments and 20 kills, in both sizes.
 PAYMENTS = int(os.environ.get("PAYMENTS", "40"))
 SIZES = [towns.EMBEDDED, towns.FULL] if "PAYMENTS" in os.environ else [towns.EMBEDDED]
-KILLS = 20 if PAYMENTS >= 1_000 else 6
+KILLS = 20 if PAYMENTS >= 1_000 else 3
 SEED = 20_260_803
 _OPEN = ("created", "pending")
 Row = dict[str, Any]

@@ -204,7 +204,7 @@ async def test_a_running_hub_copies_rows_once_there_are_enough(
     monkeypatch.setattr(hot_columns.extend, "__kwdefaults__", {"least": 30, "most": 30})
     closing = asyncio.Event()
     running = asyncio.create_task(housekeeping.run(hub, closing, look_s=0.02))
-    for _ in range(1_000):
+    for _ in range(3_000):
         if hot_columns.segments(hub.settings.home / "record"):
             break
         await asyncio.sleep(0.02)

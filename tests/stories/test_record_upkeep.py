@@ -33,7 +33,7 @@ async def said(hub: Hub) -> records.CheckResult:
 
 
 async def until_said(hub: Hub, word: str) -> records.CheckResult:
-    for _ in range(1_000):
+    for _ in range(3_000):
         if word in (found := await said(hub)).vi:
             return found
         await asyncio.sleep(0.02)

@@ -154,7 +154,7 @@ async def test_syslog_over_udp_is_a_datagram_each(sqlite_hub: hubs.Hub) -> None:
     form = functools.partial(siem_forms.syslog, pseudonym=lambda name: "0123abcd", host="hub")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.settimeout(5)
+        listener.settimeout(60)
         target = siem_targets.opened(f"udp://127.0.0.1:{listener.getsockname()[1]}", is_syslog=True)
         await run_out(follower(sqlite_hub, target, form))
         got = [listener.recv(65_536) for _ in range(10)]

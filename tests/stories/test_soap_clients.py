@@ -140,15 +140,15 @@ async def test_pyxroad_calls_every_operation_and_gets_its_headers_back(town: soa
 
 
 async def test_the_description_is_one_that_xmllint_accepts(town: soap_town.Town, tmp_path: Path):
-    told = await asyncio.to_thread(requests.get, f"{town.address}?wsdl", timeout=10)
-    schema = await asyncio.to_thread(requests.get, f"{town.address}?xsd", timeout=10)
+    told = await asyncio.to_thread(requests.get, f"{town.address}?wsdl", timeout=60)
+    schema = await asyncio.to_thread(requests.get, f"{town.address}?xsd", timeout=60)
     (tmp_path / "door.xsd").write_bytes(schema.content)
     answer = await asyncio.to_thread(
         requests.post,
         town.address,
         soap_town.envelope(soap_town.element("procedures.list")),
         headers={"X-API-Key": town.key, "Content-Type": "text/xml"},
-        timeout=10,
+        timeout=60,
     )
     inner = etree.fromstring(answer.content)[0][0]
     (tmp_path / "answer.xml").write_bytes(etree.tostring(inner))

@@ -107,7 +107,7 @@ class Town(towns.Town):
         for number in (master, *map(int, children)):
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-        towns.wait_until(lambda: not any(Path(f"/proc/{it}").exists() for it in (master, *children)), timeout_s=10)
+        towns.wait_until(lambda: not any(Path(f"/proc/{it}").exists() for it in (master, *children)), timeout_s=60)
         server.ensure_postgres_running()
 
     def store(self) -> storage.Storage:
@@ -126,8 +126,7 @@ def opened(size: str) -> Iterator[Town]:
         town.environment |= trial_systems.called_at(settings.load(town.environment))
         stack.callback(town.stop)
         town.start_sandbox()
-        town.command("init")
-        town.command("sync", "procedures")
+        towns.prepare(town)
         for role in town.roles:
             town.start(role)
         try:
@@ -242,8 +241,8 @@ def _choice(provider: str, chance: random.Random) -> str:
 async def paying(town: Town, key: str, total: int, ledger: Ledger, *, seed: int) -> None:
     """Let everybody pay, several at a time."""
     numbers, chance = iter(range(total)), random.Random(seed)
-    plain = httpx.AsyncClient(base_url=town.sandbox_url, timeout=20, trust_env=False)
-    caller = httpx.AsyncClient(base_url=town.gateway_url, headers={"X-API-Key": key}, timeout=20, trust_env=False)
+    plain = httpx.AsyncClient(base_url=town.sandbox_url, timeout=60, trust_env=False)
+    caller = httpx.AsyncClient(base_url=town.gateway_url, headers={"X-API-Key": key}, timeout=60, trust_env=False)
 
     async def one() -> None:
         payer = Payer(caller, plain, ledger)

@@ -109,5 +109,5 @@ def test_processes_that_start_together_end_with_the_same_key(tmp_path: Path) -> 
         assert each.stdin is not None
         each.stdin.close()
         each.stdin = None
-    assert len({each.communicate(timeout=60)[0] for each in starting}) == 1
+    assert len({each.communicate(timeout=120)[0] for each in starting}) == 1
     assert [each.returncode for each in starting] == [0, 0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ BUS = Path(lienthong.bus.__file__).parent
 ACCOUNTS = Path(lienthong.console.accounts.__file__).parent
 
 
+@functools.cache
 def written() -> set[str]:
     """Give every kind that flows and accounts can write: names, and beginnings with each word of their file."""
     words = {path: _texts(ast.parse(path.read_text())) for path in [*BUS.rglob("*.py"), *ACCOUNTS.glob("*.py")]}

@@ -38,7 +38,7 @@ async def written(store: storage.Storage) -> list[str]:
 
 
 async def until_written(store: storage.Storage, count: int) -> list[str]:
-    for _ in range(2_000):
+    for _ in range(6_000):
         if len(found := await written(store)) >= count:
             break
         await asyncio.sleep(0.01)

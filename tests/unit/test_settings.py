@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from lienthong.core import errors, settings
+from lienthong.core import errors, settings, settings_tree
 
 PASSWORD = "mat-khau-rat-bi-mat"
 
@@ -156,3 +157,34 @@ def test_the_file_of_a_carriers_places_was_taken_for_a_secret_in_a_file(tmp_path
     places.write_text("level,code,number\n")
     chosen = settings.load({"LIENTHONG_SYSTEMS__EMS__PLACES_FILE": str(places)})
     assert chosen.systems["ems"]["places_file"] == str(places)
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"LIENTHONG_GATEWAY": "x"}, "LIENTHONG_GATEWAY"),
+        ({"LIENTHONG_CONFIG": "."}, "cannot be read"),
+        ({"LIENTHONG_KEYS__MASTER_KEY_FILE": "not-text"}, "not-text"),
+    ],
+)
+def test_what_cannot_be_read_ended_the_start_with_a_trace(environ: dict[str, str], named: str) -> None:
+    Path("not-text").write_bytes(b"\xd0\xd0")
+    assert named in str(refusal(environ))
+
+
+def test_a_setting_that_is_a_file_was_taken_for_a_file_that_holds_the_setting() -> None:
+    place = str(Path("ca.pem").resolve())
+    Path(place).write_text("-----BEGIN CERTIFICATE-----")
+    sections = {name: field.annotation for name, field in settings.Settings.model_fields.items()}
+    files = [
+        (section, name)
+        for section, kind in sections.items()
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+        for name in kind.model_fields
+        if name.endswith("_file")
+    ]
+    tree = settings_tree.read(
+        {f"LIENTHONG_{section}__{name}".upper(): place for section, name in files}, config=None
+    )
+    assert len(files) >= 5
+    assert [tree[section].get(name) for section, name in files] == [place] * len(files)

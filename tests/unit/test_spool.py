@@ -254,7 +254,7 @@ async def test_the_ingest_goes_on_after_the_disk_took_no_note(tmp_path: Path, bo
     await asyncio.sleep(0.3)
     assert spool_reading.read_position(book.folder, "store") == 0
     in_the_way.rmdir()
-    for _ in range(100):
+    for _ in range(600):
         if spool_reading.read_position(book.folder, "store"):
             break
         await asyncio.sleep(0.1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from lienthong.bus import hub as hubs
 from lienthong.bus import jobs, timetable
 from lienthong.core import clock, errors, settings, storage, tables
 from lienthong.monitoring import housekeeping
@@ -54,6 +56,23 @@ async def test_what_was_missed_is_made_up_for_once(store: storage.Storage) -> No
     assert await timetable.take_due(store, hourly, now=vietnam(20, 18, 30)) == ["procedure_sync"]
     assert await timetable.take_due(store, hourly, now=vietnam(20, 18, 31)) == []
     assert await timetable.take_due(store, hourly, now=vietnam(20, 19)) == ["procedure_sync"]
+
+
+async def test_jobs_do_not_wait_for_a_clock_that_ran_ahead_and_was_put_right(store: storage.Storage) -> None:
+    await timetable.take_due(store, DAILY, now=vietnam(20, 12))
+    # A dead battery: the machine believed to be three days on, the job ran, and then the clock was put right.
+    assert await timetable.take_due(store, DAILY, now=vietnam(23, 12)) == ["procedure_sync"]
+    assert await timetable.take_due(store, DAILY, now=vietnam(20, 12, 5)) == []
+    assert await timetable.take_due(store, DAILY, now=vietnam(21, 1, 15)) == ["procedure_sync"]
+    assert await timetable.take_due(store, DAILY, now=vietnam(21, 1, 16)) == []
+
+
+async def test_a_clock_put_back_by_seconds_starts_nothing_twice(store: storage.Storage) -> None:
+    await timetable.take_due(store, DAILY, now=vietnam(20, 12))
+    assert await timetable.take_due(store, DAILY, now=vietnam(21, 1, 15)) == ["procedure_sync"]
+    before = vietnam(21, 1, 14) + timedelta(seconds=58)
+    assert await timetable.take_due(store, DAILY, now=before) == []
+    assert await timetable.take_due(store, DAILY, now=vietnam(21, 1, 15)) == []
 
 
 async def test_what_was_missed_too_long_ago_waits_for_its_next_moment(store: storage.Storage) -> None:
@@ -104,3 +123,13 @@ async def test_how_a_job_ended_is_noted(store: storage.Storage) -> None:
         outcome = (await conn.execute(sa.select(tables.timetable_runs.c.last_outcome))).scalar_one()
     assert outcome.startswith("seen=133")
     assert len(outcome) == 200
+
+
+async def test_a_job_whose_end_could_not_be_noted_raised_after_all(sqlite_hub: hubs.Hub) -> None:
+    gone = storage.Storage("postgresql://nobody@127.0.0.1:9/nothing")
+
+    async def work(_: hubs.Hub) -> str:
+        return "done"
+
+    await jobs.carry_out(dataclasses.replace(sqlite_hub, storage=gone), "procedure_sync", work)
+    await gone.close()

@@ -28,17 +28,19 @@ _LEAVING = ("ready", "sending", "accepted", "with_person")
 
 
 async def request(
-    hub: Hub, payment_id: str, wanted: payment_views.RefundRequest, *, caller: keys.Caller
+    hub: Hub, payment_id: str, wanted: payment_views.RefundRequest, *, caller: keys.Caller, repeat: str = ""
 ) -> payment_views.RefundView:
     """Ask for money to be given back; sent at once unless it needs a second person.
 
-    Who asked is what the sector software says; the key by which it said so is kept beside it. Raises Conflict
-    where no money came in, or more is asked for than is left.
+    Who asked is what the sector software says; the key by which it said so is kept beside it. Asked for again by
+    the same `repeat` it is found. Raises Conflict where no money came in, or more is asked for than is left.
     """
     row, _ = await payment_records.owned(hub, payment_id, caller=caller)
     async with hub.storage.transaction() as tx:
         held = await _held(hub, tx, row["id"])
-        refund = await _asked(hub, tx, held, wanted, key_id=caller.key_id)
+        refund = await storage.first(tx, sa.select(_r).where(_r.c.id == repeat))
+        if refund is None:
+            refund = await _asked(hub, tx, held, wanted, number=repeat, key_id=caller.key_id)
     return await _sent_if_ready(hub, refund)
 
 
@@ -78,6 +80,7 @@ async def _asked(
     wanted: payment_views.RefundRequest,
     *,
     key_id: str | None,
+    number: str = "",
 ) -> dict[str, Any]:
     left = payment_states.refundable(held.standing, underway_vnd=await _sum(tx, held, _UNDERWAY))
     amount = left if wanted.amount_vnd is None else wanted.amount_vnd
@@ -90,7 +93,7 @@ async def _asked(
     now = hub.now()
     needs_second = amount > hub.settings.payments.two_people_above_vnd
     refund = {
-        "id": clock.new_id(),
+        "id": number or clock.new_id(),
         "payment_id": held.payment["id"],
         "request_number": payment_records.new_number("RF", now),
         "amount_vnd": amount,

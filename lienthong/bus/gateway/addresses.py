@@ -26,6 +26,7 @@ class Addresses:
 
     def of(self, connected: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Give the caller's address: the last hop that is not one of our proxies."""
+        connected = _plain(connected)
         if not self._trusted or not self.trusts(connected):
             return connected
         # One list, also where several proxies each added a header of their own.
@@ -33,7 +34,7 @@ class Addresses:
         address = connected
         for hop in reversed(hops.decode("latin-1").split(",")[-20:]):
             try:
-                address = str(ipaddress.ip_address(hop.strip()))
+                address = _plain(str(ipaddress.ip_address(hop.strip())))
             except ValueError:
                 return address
             if not self.trusts(address):
@@ -45,7 +46,14 @@ class Addresses:
         if not self._trusted:
             return False
         try:
-            address = ipaddress.ip_address(text)
+            address = ipaddress.ip_address(_plain(text))
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def _plain(text: str) -> str:
+    """Write an IPv4 address as such, where a socket for both kinds writes it as one of IPv6."""
+    if not text.startswith("::ffff:"):
+        return text
+    return str(ipaddress.IPv6Address(text.partition("%")[0]).ipv4_mapped or text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from typing import Any
@@ -54,7 +55,7 @@ def _pages(
     table: Sequence[operations.Operation],
 ) -> FastAPI:
     pages = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    told = openapi.document(table, version=metadata.version("lienthong"))
+    told = _told(tuple(table))
     document = orjson.dumps(told)
     place = hub.settings.gateway
     address = f"http://{place.host}:{place.port}"
@@ -103,6 +104,12 @@ def _pages(
         return Response(file.read_bytes(), headers={"content-type": kind, "cache-control": "max-age=3600"})
 
     return pages
+
+
+# It takes a tenth of a second to write, and every gateway of a process has the same.
+@functools.lru_cache(maxsize=2)
+def _told(table: tuple[operations.Operation, ...]) -> dict[str, Any]:
+    return openapi.document(table, version=metadata.version("lienthong"))
 
 
 def _problem(request: Request, exc: HTTPException) -> Response:

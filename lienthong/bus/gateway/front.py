@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 import traceback
@@ -239,14 +240,15 @@ class Front:
         asked: operations.Asked,
     ) -> answers.Answer:
         operation = request.operation
-        sent = coming.headers.get(b"idempotency-key")
-        if sent is None or operation.method != "POST":
+        name = idempotency.read_name(coming.every_header) if operation.method == "POST" else None
+        if name is None:
             return request.answer(await operation.run(self.hub, call, asked))
         digest = self.hub.vault.digest(request.fingerprint(), purpose="idempotency")
-        claim = idempotency.Claim(call.caller.key_id, idempotency.read_name(sent), digest)
+        claim = idempotency.Claim(call.caller.key_id, name, digest)
         before = await idempotency.claim(self.hub, claim, now=call.now)
         if before is not None:
             return before
+        call = dataclasses.replace(call, repeat=claim.as_id(self.hub.vault))
         try:
             answer = request.answer(await operation.run(self.hub, call, asked))
         except errors.HubError:

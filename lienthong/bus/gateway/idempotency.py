@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 
 from lienthong.bus.gateway import answers
 from lienthong.bus.hub import Hub
-from lienthong.core import errors, tables
+from lienthong.core import crypto, errors, tables
 
 KEPT = timedelta(hours=24)
 # A request that has not finished after this long died with its process: the next one may run.
@@ -30,17 +32,25 @@ class Claim:
     name: str
     digest: str
 
+    def as_id(self, vault: crypto.Vault) -> str:
+        """Give an id: the same for the same request under its name, also where nobody remembers it any more."""
+        told = "\n".join((self.key_id, self.name, self.digest))
+        return str(uuid.UUID(hex=vault.digest(told.encode(), purpose="repeat")[:32]))
 
-def read_name(header: bytes) -> str:
-    """Read the header's value. Raises InvalidRequest."""
-    name = header.decode("latin-1").strip()
-    if _NAME.fullmatch(name) is None:
+
+def read_name(every: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Read the name that a request gives itself in its headers, if it does. Raises InvalidRequest."""
+    values = [value for header, value in every if header == b"idempotency-key"]
+    if not values:
+        return None
+    name = values[0].decode("latin-1").strip()
+    if len(values) > 1 or _NAME.fullmatch(name) is None:
         raise errors.InvalidRequest(
             problems=(
                 errors.FieldProblem(
                     "Idempotency-Key",
-                    "Idempotency-Key dài 1 đến 200 ký tự ASCII, không có dấu cách.",
-                    "Idempotency-Key has 1 to 200 ASCII characters and no space.",
+                    "Idempotency-Key được gửi một lần, dài 1 đến 200 ký tự ASCII, không có dấu cách.",
+                    "Idempotency-Key comes once, with 1 to 200 ASCII characters and no space.",
                 ),
             )
         )
@@ -63,7 +73,7 @@ async def claim(hub: Hub, wanted: Claim, *, now: datetime) -> answers.Answer | N
         )
         if made.first() is not None:
             return None
-        row = (await tx.execute(sa.select(_t).where(*mine))).one()
+        row = (await tx.execute(sa.select(_t).where(*mine))).one_or_none()
     return _first_answer(hub, row, wanted)
 
 
@@ -109,13 +119,14 @@ def _is_over(now: datetime) -> Any:
     return sa.or_(_t.c.created_at < now - KEPT, sa.and_(_t.c.status.is_(None), _t.c.created_at < now - ABANDONED))
 
 
-def _first_answer(hub: Hub, row: sa.Row[Any], wanted: Claim) -> answers.Answer:
-    if row.request_digest != wanted.digest:
+def _first_answer(hub: Hub, row: sa.Row[Any] | None, wanted: Claim) -> answers.Answer:
+    if row is not None and row.request_digest != wanted.digest:
         raise errors.Conflict(
             "This Idempotency-Key was used before with another request; use a new one for each request.",
             detail_vi="Idempotency-Key này đã dùng cho một yêu cầu khác; mỗi yêu cầu cần một giá trị mới.",
         )
-    if row.status is None:
+    # No row any more: whoever had the name has given it up in this moment.
+    if row is None or row.status is None:
         raise errors.Conflict(
             "The first request with this Idempotency-Key is still running; ask again in a moment.",
             detail_vi="Yêu cầu đầu tiên với Idempotency-Key này còn đang chạy; hãy hỏi lại sau giây lát.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -35,8 +37,33 @@ _TAG = f"{{{soap_schema.NAMESPACE}}}"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
+class _Speech(NamedTuple):
+    """What the door says and understands; it follows from the table of operations alone, and never changes."""
+
+    plan: soap_types.Plan
+    codec: soap_codec.Codec
+    reader: soap_reading.Reader
+    shown: dict[bytes, str]
+
+
+# Making it takes a tenth of a second, and every gateway of a process has the same.
+@functools.lru_cache(maxsize=2)
+def _speech(table: tuple[operations.Operation, ...]) -> _Speech:
+    plan = soap_types.Plan(table)
+    codec = soap_codec.Codec(plan)
+    xroad = soap_schema.Extra(soap_xroad.types(), soap_xroad.message(), soap_xroad.headers())
+    described = soap_schema.description(plan)
+    shown = {
+        b"wsdl": described,
+        b"singlewsdl": described,
+        b"wsdl=xroad": soap_schema.description(plan, xroad),
+        b"xsd": soap_schema.schema(plan),
+    }
+    return _Speech(plan, codec, soap_reading.Reader(plan, codec), shown)
+
+
 class Soap:
-    """The door: plan, schema and codec are made once, when it is put up. Raises Misconfigured."""
+    """The door: plan, schema and codec are made once for a table. Raises Misconfigured."""
 
     def __init__(
         self,
@@ -46,19 +73,9 @@ class Soap:
         table: Sequence[operations.Operation],
     ) -> None:
         self.hub = hub
-        self.plan = soap_types.Plan(table)
-        self.codec = soap_codec.Codec(self.plan)
-        self.reader = soap_reading.Reader(self.plan, self.codec)
+        self.plan, self.codec, self.reader, self._shown = _speech(tuple(table))
         self.login = soap_login.Login(hub, gatekeeper)
         self.entrance = doorkeeper
-        xroad = soap_schema.Extra(soap_xroad.types(), soap_xroad.message(), soap_xroad.headers())
-        described = soap_schema.description(self.plan)
-        self._shown = {
-            b"wsdl": described,
-            b"singlewsdl": described,
-            b"wsdl=xroad": soap_schema.description(self.plan, xroad),
-            b"xsd": soap_schema.schema(self.plan),
-        }
 
     async def meet(self, coming: visit.Visit, receive: bodies.Receive) -> doors.Request | answers.Answer:
         """See doors.Door. Raises InvalidRequest, NotFound, MethodNotAllowed."""

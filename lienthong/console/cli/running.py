@@ -20,6 +20,7 @@ class Role(StrEnum):
     CONSOLE = "console"
     WORKER = "worker"
     BEAT = "beat"
+    WATCHER = "watcher"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,6 +47,9 @@ def serve(
         return
     if role is Role.CONSOLE:
         context.guarded(lambda: server.run_desks(context.chosen()))
+        return
+    if role is Role.WATCHER:
+        context.guarded(lambda: server.run_watcher(context.chosen()))
         return
     context.guarded(lambda: server.run(context.chosen(), gateway_only=role is Role.GATEWAY))
 
