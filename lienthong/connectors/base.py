@@ -22,6 +22,19 @@ USER_AGENT = "lienthong/0.1 (data bus of a Vietnamese province)"
 _NUMBERS = re.compile(r"\d(?: ?\d){8,}")
 _ADDRESSES = re.compile(r"\S+@\S+")
 _TEXT_MAX = 300
+# What to look at when a self-check meets an error.
+_CHECK_HELP = (
+    (
+        errors.RemoteForbids,
+        "; hãy kiểm tra tài khoản và địa chỉ được phép của trục",
+        "; check the account and the allowed address of the hub",
+    ),
+    (
+        errors.RemoteUnavailable,
+        "; hãy kiểm tra BASE_URL, đường truyền và tường lửa",
+        "; check BASE_URL, the line and the firewall",
+    ),
+)
 
 
 class Settings(BaseModel):
@@ -140,9 +153,12 @@ def safe_text(text: object) -> str:
 
 
 def failed_check(name: str, error: errors.HubError) -> records.CheckResult:
-    """Make a line of a self-check out of an error."""
+    """Make a line of a self-check out of an error: what is wrong, and what to look at."""
+    # What follows in the sentence of an error is what becomes of a message, and here none was sent.
+    told = {language: error.sentence(language).partition(";")[0].rstrip(".") for language in ("vi", "en")}
+    vi, en = next(((vi, en) for kind, vi, en in _CHECK_HELP if isinstance(error, kind)), ("", ""))
     return records.CheckResult(
-        name=name, ok=False, vi=error.sentence("vi"), en=error.sentence("en"), facts={"code": error.code}
+        name=name, ok=False, vi=f"{told['vi']}{vi}.", en=f"{told['en']}{en}.", facts={"code": error.code}
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Template
 
 from lienthong.api_keys import keys
+from lienthong.console.web import forms
+from lienthong.console.web.words import Words
 from lienthong.core import errors
 
 _PAGE = resources.files("lienthong.console").joinpath("key_sheet.html")
@@ -64,7 +66,7 @@ def _facts(record: keys.KeyRecord) -> Mapping[str, str]:
         "Mục đích": record.purpose,
         "Văn bản cấp": record.decision_number,
         "Quyền gọi": ", ".join(record.grants),
-        "Hạn mức": ", ".join(record.limits),
+        "Hạn mức": "; ".join(forms.limit(it, Words("vi")) for it in record.limits),
         "Địa chỉ được dùng": ", ".join(record.addresses) or "mọi địa chỉ (không giới hạn)",
         "Giờ được dùng": "; ".join(record.hours) or "mọi lúc",
         "Ngày cấp": f"{record.issued_at:%d/%m/%Y}, {record.issued_by}",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from lienthong.console import printed
+from lienthong.console.web import words
 from lienthong.core import clock
 from lienthong.monitoring import reviews
 
@@ -79,13 +82,17 @@ _PARTS: dict[str, tuple[str, dict[str, str]]] = {
             "issued_at": "Cấp lúc",
             "expires_at": "Hết hạn",
             "confirmed_at": "Xác nhận lại",
-            "suspended_at": "Tạm dừng",
+            "suspended_at": "Tạm ngưng",
             "revoked_at": "Thu hồi",
             "addresses": "Địa chỉ được phép",
         },
     ),
     "acts": ("Thao tác quản trị", {"act": "Thao tác", "times": "Số lần", "last_at": "Lần cuối"}),
 }
+
+# Codes that have words of their own, by the part that holds them.
+_WORDS = {"acts": ("act", "acts"), "refusals": ("outcome", "states")}
+_WIDE = {"keys": frozenset({"prefix"})}
 
 
 def page(found: reviews.Review, *, agency: str, made_at: datetime) -> str:
@@ -108,6 +115,19 @@ def _report(found: reviews.Review, agency: str, made_at: datetime) -> printed.Re
         [f"Kỳ báo cáo: {days}. Lập lúc {printed.words(made_at)}."],
         [
             printed.Part("Tổng hợp", {"name": "Chỉ tiêu", "value": "Số"}, totals),
-            *(printed.Part(title, columns, getattr(found, name)) for name, (title, columns) in _PARTS.items()),
+            *(
+                printed.Part(title, columns, _told(found, name), wide=_WIDE.get(name, frozenset()))
+                for name, (title, columns) in _PARTS.items()
+            ),
         ],
     )
+
+
+def _told(found: reviews.Review, name: str) -> Sequence[Mapping[str, Any]]:
+    """Give the rows of a part, with words where it would hold our codes."""
+    rows: Sequence[Mapping[str, Any]] = getattr(found, name)
+    if name not in _WORDS:
+        return rows
+    column, area = _WORDS[name]
+    said = words.Words("vi")
+    return [{**row, column: said.of(area, row[column])} for row in rows]

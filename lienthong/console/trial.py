@@ -110,7 +110,7 @@ def run(*, catalogue: Path | None, full: bool = False) -> None:
             os.environ["LIENTHONG_DATABASE__URL"] = beside.enter_context(services.postgres(home / "postgresql"))
             os.environ["LIENTHONG_REDIS__URL"] = beside.enter_context(services.valkey(home / "valkey"))
         given = settings.load(os.environ)
-        os.environ.update(environment(given.sandbox.port, home))
+        os.environ.update({**environment(given.sandbox.port, home), **trial_desk.environment(given.console)})
         (home / "trust").mkdir(exist_ok=True)
         os.environ.setdefault("LIENTHONG_DOCUMENTS__TRUST_FOLDER", str((home / "trust").resolve()))
         for name, value in {**trial_systems.files(home), **trial_systems.called_at(given)}.items():
@@ -267,7 +267,7 @@ async def _demo_key(hub: hubs.Hub, home: Path) -> Path:
 
 async def _print(hub: hubs.Hub, key_file: Path, password_file: Path) -> None:
     chosen = hub.settings
-    desks = f"http://{chosen.console.host}:{chosen.console.port}"
+    desks = chosen.console.public_url or f"http://{chosen.console.host}:{chosen.console.port}"
     gateway = f"http://{chosen.gateway.host}:{chosen.gateway.port}"
     sandbox = f"http://127.0.0.1:{chosen.sandbox.port}"
     put, report = (json.dumps(body, ensure_ascii=False) for body in examples())

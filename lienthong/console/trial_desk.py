@@ -10,9 +10,23 @@ from pathlib import Path
 from lienthong.api_keys import acts
 from lienthong.bus import hub as hubs
 from lienthong.console.accounts import register
-from lienthong.core import errors
+from lienthong.core import errors, settings_console
 
 NAME = "thu"
+_HERE = ("127.0.0.1", "localhost")
+
+
+def environment(chosen: settings_console.Console) -> dict[str, str]:
+    """Give the settings under which a browser on this machine can use passkeys, unless others are chosen.
+
+    Browsers take passkeys for a name and for no address in figures; the desks answer at 127.0.0.1 as before.
+    """
+    if chosen.public_url or chosen.passkey_domain or not chosen.port or chosen.host not in _HERE:
+        return {}
+    return {
+        "LIENTHONG_CONSOLE__PUBLIC_URL": f"http://localhost:{chosen.port}",
+        "LIENTHONG_CONSOLE__PASSKEY_DOMAIN": "localhost",
+    }
 
 
 async def account(hub: hubs.Hub, home: Path) -> Path:

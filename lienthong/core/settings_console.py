@@ -23,6 +23,9 @@ class Console(BaseModel):
     trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
     idle_minutes: int = Field(15, ge=1, le=480, description="a session ends after so long without use")
     longest_hours: int = Field(8, ge=1, le=24, description="a session ends after so long in any case")
+    password_days: int = Field(
+        0, ge=0, le=3650, description="a password older than this must be changed first; 0: it may stay"
+    )
     totp_required: bool = Field(False, description="who has no second step can only set it up")
     identity_provider: str = Field("", description="contract by which accounts may sign in too, e.g. dvcqg_sso")
     tries_minutes: int = Field(15, ge=1, le=1440, description="failed sign-ins are counted over so long")

@@ -50,6 +50,7 @@ class Storage:
                 pool_size=16,
                 max_overflow=0,
                 pool_timeout=10,
+                hide_parameters=True,
                 # A server that hangs must not hold a caller: better an honest 503.
                 connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s},
             )
@@ -215,6 +216,8 @@ def _sqlite_engine(url: str, *, size: int) -> AsyncEngine:
         # None beyond the pool: each would be a thread and a connection that is closed after one reading.
         max_overflow=0,
         pool_timeout=60,
+        # What failed is told with its statement; what it was given may be a person's name.
+        hide_parameters=True,
         isolation_level="AUTOCOMMIT",
         module=sqlite_driver.driver(),
         # Readers are never in a transaction. The writer's connection is: where its COMMIT failed, this undoes it.
@@ -233,6 +236,7 @@ def _plain_engine(url: str) -> sa.Engine:
         sa.create_engine(
             url.replace("+aiosqlite", ""),
             poolclass=NullPool,
+            hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             connect_args={"timeout": BUSY_TIMEOUT_S},
         )

@@ -81,7 +81,7 @@ async def check_upkeep(hub: Hub) -> records.CheckResult:
             en="Not in the timetable: somebody runs `lienthong journal roll`.",
         )
     if run is None or not run["last_outcome"]:
-        vi, en = "Sổ nhật ký chưa chạy lần nào việc dọn hằng đêm.", "The record has not been tidied yet."
+        vi, en = "Việc dọn sổ nhật ký hằng đêm chưa chạy lần nào.", "The record has not been tidied yet."
     else:
         at = run["last_due_at"].astimezone(clock.VIETNAM).strftime("%d/%m/%Y %H:%M")
         vi = f"Dọn sổ nhật ký lần cuối lúc {at}: {run['last_outcome']}"

@@ -25,7 +25,7 @@ SIZES = {"1366": (1366, 768), "1920": (1920, 1080), "390": (390, 844)}
 AGENCY = {"code": "000.00.00.H38", "name": "Tỉnh Thử Nghiệm"}
 # What is folded away is looked at as well; menus and confirmations stay shut, for they lie over the page.
 _UNFOLD = "document.querySelectorAll('main details:not(.menu, .confirm)').forEach((it) => { it.open = true; })"
-_BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _AXE = Axe().axe_script
 # WCAG 2.2 AA has a rule that axe leaves off by itself.
 _EVERY = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
@@ -179,7 +179,7 @@ def _over_the_edge(page: Any, name: str) -> list[str]:
     found = []
     for size in ("1920", "390", "1366"):
         page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
-        beyond = page.evaluate(_BEYOND)
+        beyond = page.evaluate(BEYOND)
         if beyond > 0:
             found.append(f"{beyond} px over the edge at {size}")
         picture(page, f"{name}-{size}", full_page=size == "390")

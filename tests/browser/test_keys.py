@@ -148,6 +148,13 @@ def _confirm(page: Any, label: str, reason: str) -> None:
     page.wait_for_selector(".toast")
 
 
+def test_the_last_form_of_a_row_ran_over_the_edge_of_an_old_screen(page: Any) -> None:
+    page.goto(f"/keys/{key_of(page)}")
+    page.locator("main .acts summary").last.click()
+    page.locator("main .acts details[open] button").wait_for()
+    assert page.evaluate(serving.BEYOND) == 0
+
+
 def test_use_comes_by_itself_also_beside_the_list(page: Any) -> None:
     page.goto(f"/keys/{key_of(page)}")
     page.wait_for_selector("#use svg.heat")

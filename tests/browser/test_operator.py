@@ -117,7 +117,7 @@ async def _runs(tx: Any, now: Any) -> None:
             "old": "Đăng ký khai sinh",
             "new": "Đăng ký khai sinh lưu động",
         },
-        {"field": "fees", "label_vi": "Phí, lệ phí", "old": "8.000 đ", "new": "Miễn"},
+        {"field": "note", "label_vi": "Ghi chú", "old": "Lệ phí 8.000 đ", "new": "Miễn lệ phí"},
     ]
     for code in ("1.001193", "2.000635"):
         detail = {"name": "Đăng ký khai sinh lưu động", "version": 4, "changes": changes}

@@ -130,10 +130,25 @@ def test_who_looked_is_typed_answered_and_printed(page: Any) -> None:
     page.get_by_text("Từng lượt").wait_for()
     assert CITIZEN not in page.url
     assert CITIZEN not in page.content()
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.emulate_media(media="print")
+    # Who works in the dark prints black on white.
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     assert page.locator("text=ghi tay số định danh").is_visible()
     assert not page.locator(".rail").is_visible()
     assert serving.serious(page) == []
+
+
+def test_a_citizens_number_typed_into_a_filter_is_not_sent(page: Any) -> None:
+    page.goto("/records")
+    field = page.locator("form.filters [name=official]")
+    for typed, is_wrong in (("001 099 000 001", True), ("123456789", True), ("CB-0001", False)):
+        field.fill(typed)
+        assert field.evaluate("field => field.validity.customError") is is_wrong
+    field.fill("001099000001")
+    field.press("Enter")
+    assert "001099000001" not in page.url
 
 
 def test_evidence_is_downloaded(page: Any) -> None:
@@ -202,6 +217,23 @@ def test_an_alert_beside_the_list_has_no_serious_fault(page: Any) -> None:
     page.locator("#panel h1").wait_for()
     assert serving.serious(page) == []
     serving.picture(page, "officer-panel-vi-light")
+
+
+@pytest.mark.parametrize("path", ["/seals", "/records"])
+def test_a_folded_form_ran_off_a_telephone_where_nobody_could_reach_it(page: Any, path: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(path)
+    page.locator("main .title summary").last.click()
+    form = page.locator("main .title details[open] form").bounding_box()
+    assert form["x"] >= 0
+    assert form["x"] + form["width"] <= 390
+
+
+def test_the_row_beside_which_a_panel_is_open_is_marked(page: Any) -> None:
+    page.goto("/alerts")
+    page.get_by_role("link", name="412 người khác nhau").first.click()
+    page.locator("#panel h1").wait_for()
+    assert "412 người khác nhau" in page.locator("tr.at").inner_text()
 
 
 def test_empty_and_broken_pages_say_why(chromium: Any, bare: serving.Desks) -> None:

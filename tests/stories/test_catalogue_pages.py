@@ -58,6 +58,17 @@ async def test_a_procedure_is_found_without_marks_and_its_versions_stand_side_by
         assert "1.000001" in listed.text
 
 
+async def test_the_catalogue_said_it_showed_all_while_it_hid_what_is_withdrawn(stage: desk.Stage) -> None:
+    await builders.seed_procedure(stage.hub)
+    async with stage.signed_in("lan", "operator") as lan:
+        await lan.open("/procedures")
+        assert '<option value="active" selected>có hiệu lực</option>' in lan.page
+        assert "1.000001" in lan.page
+        await lan.open("/procedures?status=withdrawn")
+        assert '<option value="withdrawn" selected>đã bãi bỏ</option>' in lan.page
+        assert "1.000001" not in lan.page
+
+
 async def test_a_mapping_is_readable_and_says_what_is_left_out(stage: desk.Stage) -> None:
     async with stage.signed_in("lan", "operator") as lan:
         await lan.open("/mappings")

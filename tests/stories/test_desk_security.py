@@ -368,7 +368,7 @@ async def test_secrets_in_the_settings_stay_masked(stage: desk.Stage) -> None:
     ],
 )
 async def test_the_search_understands_what_is_typed(stage: desk.Stage, typed: str, kind: str) -> None:
-    assert search.understand(stage.hub, typed).kind == kind
+    assert search.understand(typed).kind == kind
 
 
 async def test_a_procedure_is_found_without_marks(stage: desk.Stage) -> None:

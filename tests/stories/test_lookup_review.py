@@ -12,7 +12,7 @@ import pytest
 from lookup_town import NOW, NUMBER, OFFICIAL
 
 from lienthong.console import review_report
-from lienthong.core import errors
+from lienthong.core import errors, journal
 from lienthong.monitoring import reviews
 
 
@@ -54,12 +54,16 @@ async def test_a_question_without_an_outcome_stands_out(database_url: str, tmp_p
 async def test_page_and_workbook_hold_the_figures_and_no_person(tmp_path: Path) -> None:
     async with lookup_town.opened(tmp_path / "home") as town:
         await town.look_up()
+        async with town.hub.storage.transaction() as tx:
+            await journal.write_act(tx, "officials.register", OFFICIAL, actor="lan", now=NOW)
         found = await reviewed(town)
     page = review_report.page(found, agency="<b>Tỉnh thử</b>", made_at=NOW)
     book = review_report.workbook(found, agency="=1+1", made_at=NOW)
 
     assert OFFICIAL in page
     assert "<b>Tỉnh" not in page
+    assert "đăng ký cán bộ" in page  # an act by its word, not by its code
+    assert "officials.register" not in page
     assert NUMBER not in page
     assert "NGUYỄN VĂN MẪU" not in page
     opened = openpyxl.load_workbook(io.BytesIO(book))

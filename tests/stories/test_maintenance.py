@@ -49,6 +49,34 @@ async def test_a_target_is_paused_while_its_window_lasts(stage: desk.Stage) -> N
     assert (held.state, held.probe_at, held.reason) == (targets.PAUSED, window.ends_at, "nâng cấp Cổng")
 
 
+async def test_planned_maintenance_stood_among_what_needs_a_person(stage: desk.Stage) -> None:
+    await plan(stage, timedelta(), HOUR)
+    await maintenance.begin_due(stage.hub)
+    async with stage.signed_in("lan", "operator") as lan:
+        await lan.open("/")
+        assert "bảo trì theo lịch" in lan.page
+        assert "Cho chạy lại khi xong việc" not in lan.page
+        assert "Không có việc nào chờ người xử lý" in lan.page
+        await lan.open(f"/systems/{TARGET}")
+        assert "Đang bảo trì, tạm dừng đến" in lan.page
+        assert f'action="/targets/{TARGET}/resume"' in lan.page
+        # Nobody let it go on when the window was over.
+        stage.time.pass_by(hours=1)
+        await lan.sign_in("lan")
+        await lan.open("/")
+        assert "Cho chạy lại khi xong việc" in lan.page
+
+
+async def test_a_persons_pause_needs_a_person_also_during_maintenance(stage: desk.Stage) -> None:
+    await target_switch.switch(stage.hub, await state(stage), targets.PAUSED, by="lan", reason="chờ văn bản")
+    await plan(stage, timedelta(), HOUR)
+    await maintenance.begin_due(stage.hub)
+    async with stage.signed_in("lan", "operator") as lan:
+        await lan.open("/")
+        assert "bảo trì theo lịch" not in lan.page
+        assert "Cho chạy lại khi xong việc" in lan.page
+
+
 async def test_who_resumes_it_earlier_is_not_overruled(stage: desk.Stage) -> None:
     await plan(stage, timedelta(), HOUR)
     await maintenance.begin_due(stage.hub)

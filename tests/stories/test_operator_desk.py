@@ -85,6 +85,20 @@ async def test_one_line_of_time_holds_every_story_of_a_dossier(world: Desk) -> N
         assert "báo hành trình" in lan.page
 
 
+async def test_who_looked_for_a_dossier_that_is_not_there_was_told_to_declare_it_by_put(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        assert (await lan.open("/dossiers/H38.15-260115-9999")).status_code == 404
+        assert "Không có hồ sơ với mã này." in words(lan.page)
+        assert "PUT" not in lan.page
+
+
+async def test_dossiers_were_listed_by_the_codes_of_their_procedures_alone(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/dossiers")
+        assert "Đăng ký khai sinh" in words(lan.page)
+        assert "1.001193" in (await lan.client.get("/dossiers?export=csv")).text
+
+
 async def test_personal_data_of_a_dossier_is_masked_until_a_reason_is_given(world: Desk) -> None:
     name, number = "Nguyễn Văn An", "001099000001"
     record = (await world.town.dossier())["record"]
@@ -145,6 +159,17 @@ async def test_what_is_stuck_is_grouped_by_cause_and_opens_to_rows_and_attempts(
         assert all(f"/messages/{each}" in lan.page for each in ids)
         exported = await lan.open("/messages?state=dead&export=csv")
         assert CODE in exported.text
+
+
+async def test_rows_of_messages_had_no_room_for_the_words_of_a_cause_beside_its_code(world: Desk) -> None:
+    await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/messages?state=dead")
+        assert (
+            '<option value="Server.Hub.UnmappedCode">Có mã chưa được khai trong bảng ánh xạ</option>' in lan.page
+        )
+        assert "<code>Server.Hub.UnmappedCode</code>" not in lan.page
+        assert "Server.Hub.UnmappedCode" in (await lan.open("/messages?state=dead&export=csv")).text
 
 
 async def test_a_dry_run_says_what_would_go_where_and_changes_nothing(world: Desk) -> None:

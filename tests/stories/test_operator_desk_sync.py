@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lienthong.bus import hub as hubs
 from lienthong.bus.flows import procedure_sync
 from lienthong.console.web import app
 from lienthong.console.web.pages import operator_sync
-from lienthong.core import storage, tables
+from lienthong.core import errors, storage, tables
 
 
 @pytest.fixture
@@ -82,6 +83,36 @@ async def test_a_held_list_is_accepted_and_what_is_gone_is_withdrawn(
     assert (states.count("active"), states.count("withdrawn")) == (12, 18)
     acts = [row for row in await held(hub, tables.admin_acts) if row["act"] == "sync.accept"]
     assert [(row["actor"], row["reason"]) for row in acts] == [("lan", "Bộ đã gộp thủ tục")]
+
+
+async def test_why_a_run_was_held_was_told_in_vietnamese_alone(
+    hub: hubs.Hub, source: Source, clock: Clock
+) -> None:
+    await procedure_sync.run(hub)
+    source.procedures = dict(list(source.procedures.items())[:12])
+    clock.forward(hours=1)
+    report = await procedure_sync.run(hub)
+    async with stage(hub).signed_in("lan", "operator") as lan:
+        for path in ("/", "/sync", f"/sync/{report.run_id}"):
+            lan.client.cookies.set("desk_language", "vi")
+            await lan.open(path)
+            assert str(report.held) in html.unescape(lan.page), path
+            lan.client.cookies.set("desk_language", "en")
+            await lan.open(path)
+            assert report.held_en in html.unescape(lan.page), path
+            assert str(report.held) not in html.unescape(lan.page), path
+
+
+async def test_why_a_run_failed_was_told_in_vietnamese_alone(hub: hubs.Hub, source: Source) -> None:
+    source.list_failures = [errors.RemoteForbids(system="dvcqg_adapter")]
+    with pytest.raises(errors.RemoteForbids) as caught:
+        await procedure_sync.run(hub)
+    async with stage(hub).signed_in("lan", "operator") as lan:
+        for path in ("/", "/sync"):
+            lan.client.cookies.set("desk_language", "en")
+            await lan.open(path)
+            assert caught.value.detail("en") in html.unescape(lan.page), path
+            assert caught.value.detail("vi") not in html.unescape(lan.page), path
 
 
 async def test_a_held_list_is_laid_aside_and_nothing_changes(hub: hubs.Hub, source: Source, clock: Clock) -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from lienthong.core import numerals
+from lienthong.monitoring import call_order
 from lienthong.monitoring.detectors import findings, people, places, probing, volume
 
 WHO = findings.Who(key="key-1")
@@ -14,7 +15,7 @@ FOUND = {
     "wrong": probing.wrong(WHO, 0.0, seen=60, requests=90, share=0.012, top=0),
     "refused": probing.refused(WHO, 0.0, seen=60, requests=90, share=0.0125),
     "data out": volume.data_out(WHO, 0.0, volume.Volume(12_345_678, 60, 1e6, 432_100), volume.Volume(1, 60, 9, 1)),
-    "order": places.order(WHO, 0.0, surprise=3.25, usual=0.61, top=1.0),
+    "order": places.order(WHO, 0.0, call_order.Strange(0.0, 20, 3.25, 0.61)),
     "hit rate": people.hit_rate(WHO, 0.0, people.Asked(60, 40, 20, 0), people.Usual(0.0151, None)),
     "evenly": people.evenly(WHO, 0.0, gap_s=12.34, questions=21),
     "no case": people.no_case(WHO, 0.0, kind="unheard", seen=9, questions=12, share=0.0123),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -288,6 +288,7 @@ async def grant_exception(
         "granted_by": actor,
         "ends_at": ends_at,
     }
+    _must_fit(row)
     after = {"dossier": dossier_code, "unit": unit_code, "ends_at": ends_at.isoformat()}
     async with hub.storage.transaction() as tx:
         await tx.execute(_e.insert().values(**row))
@@ -295,6 +296,18 @@ async def grant_exception(
             tx, "lookups.except", official_id, actor=actor, now=now, reason=reason, after=after
         )
     return number
+
+
+def _must_fit(row: Mapping[str, Any]) -> None:
+    """Refuse texts of an exception that are longer than what is kept of them. Raises InvalidRequest."""
+    kept = {column.name: column.type.length for column in _e.c if isinstance(column.type, sa.String)}
+    problems = tuple(
+        errors.FieldProblem(name, f"{name}: nhiều nhất {most} ký tự.", f"{name}: at most {most} characters.")
+        for name, most in kept.items()
+        if most and len(row.get(name) or "") > most
+    )
+    if problems:
+        raise errors.InvalidRequest(problems=problems)
 
 
 async def end_exception(hub: Hub, exception_id: str, *, reason: str, actor: str) -> None:

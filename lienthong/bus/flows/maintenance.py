@@ -34,6 +34,10 @@ class Window:
         """Whether it lasts at this moment."""
         return self.begins_at <= now < self.ends_at
 
+    def holds(self, state: str, until: datetime | None) -> bool:
+        """Whether a target in this `state` `until` then is paused for this window, and for nothing else."""
+        return self.begun_at is not None and state == targets.PAUSED and until == self.ends_at
+
 
 async def plan(hub: Hub, system: str, begins_at: datetime, ends_at: datetime, *, by: str, reason: str) -> Window:
     """Plan a window for a system; messages to a target wait while it lasts. Raises NotFound, InvalidRequest."""
@@ -68,7 +72,7 @@ async def cancel(hub: Hub, window_id: str, *, by: str, reason: str) -> Window:
         found = _of_row(row)
         await tx.execute(_w.update().where(_w.c.id == window_id).values(cancelled_at=now, cancelled_by=by[:100]))
         held = await _target(tx, found.system)
-        if found.begun_at and held and held.state == targets.PAUSED and held.probe_at == found.ends_at:
+        if held and found.holds(held.state, held.probe_at):
             await target_switch.write(tx, hub, held, targets.ACTIVE, by=by, reason=reason)
         await _note(tx, "maintenance.cancel", found, by=by, reason=reason, now=now)
     hub.announce(found.system)

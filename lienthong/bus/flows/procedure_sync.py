@@ -102,7 +102,7 @@ async def run(
         held=hold.vi if hold else False,
         held_en=hold.en if hold else "",
         took_s=took_s,
-        note=" ".join(current.notes),
+        note=current.note("vi"),
         resumed=current.resumed,
         dry_run=dry_run,
         items=tuple(current.items),
@@ -178,7 +178,9 @@ async def _keep_lists(work: _Sync) -> None:
         agencies = await work.source.list_agencies()
         fields = await work.source.list_fields()
     except (errors.RemoteError, errors.MappingError) as exc:
-        work.run.notes.append(f"Không đọc đủ danh mục cơ quan, lĩnh vực: {exc.detail('vi')}")
+        vi = f"Không đọc đủ danh mục cơ quan, lĩnh vực: {exc.detail('vi')}"
+        en = f"The lists of agencies and fields were not read in full: {exc.detail('en')}"
+        work.run.notes.append(sync_runs.Note(vi, en))
         _log.warning("the lists of agencies and fields could not be read", extra={"code": exc.code})
     if not agencies and not fields:
         return

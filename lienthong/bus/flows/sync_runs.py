@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,9 @@ LEASE_S = 10.0
 RESUMABLE = timedelta(hours=12)
 # Outcome of a mark: many procedures to a row that were fetched and found unchanged, for a run that is resumed.
 UNCHANGED = "unchanged"
+
+# What a person did about a run; the note is theirs.
+_SETTLED_BY_PERSONS = ("abandoned", "undone")
 
 State = Literal["running", "interrupted", "abandoned", "held", "failed", "done"]
 
@@ -101,6 +104,13 @@ class RunReport:
         }
 
 
+class Note(NamedTuple):
+    """Something to be said of a run, in both languages."""
+
+    vi: str
+    en: str
+
+
 @dataclass(slots=True)
 class Run:
     """A run under way; `settled` holds the outcomes that an interruption left standing."""
@@ -115,7 +125,11 @@ class Run:
     counts: Counts = field(default_factory=Counts)
     settled: dict[str, str] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, language: str) -> str:
+        """Give what there is to say of the run, in one line."""
+        return " ".join(getattr(each, language) for each in self.notes)
 
 
 # ---------------------------------------------------------------------------------------------- one at a time
@@ -229,6 +243,8 @@ async def close(tx: AsyncConnection, run: Run, state: State, *, now: datetime, h
     counts: dict[str, Any] = asdict(run.counts)
     if hold is not None:
         counts["held_en"] = hold.en
+    if run.notes:
+        counts["note_en"] = run.note("en")[:500]
     if state != "interrupted":
         await tx.execute(_i.delete().where(_i.c.run_id == run.id, _i.c.outcome == UNCHANGED))
     await tx.execute(
@@ -239,7 +255,7 @@ async def close(tx: AsyncConnection, run: Run, state: State, *, now: datetime, h
             finished_at=now,
             counts=counts,
             held=hold.vi[:500] if hold else None,
-            note=" ".join(run.notes)[:500] or None,
+            note=run.note("vi")[:500] or None,
         )
     )
     lease = tables.leases
@@ -251,8 +267,10 @@ async def interrupt(hub: Hub, run: Run, cause: BaseException) -> None:
 
     Where not even this can be written, the lease runs out and tells the same.
     """
-    said = cause.detail("vi") if isinstance(cause, errors.HubError) else type(cause).__name__
-    run.notes.append(said)
+    if isinstance(cause, errors.HubError):
+        run.notes.append(Note(cause.detail("vi"), cause.detail("en")))
+    else:
+        run.notes.append(Note(type(cause).__name__, type(cause).__name__))
     has_settled = run.counts.fetched > 0
     with contextlib.suppress(errors.HubError):
         async with hub.storage.transaction() as tx:
@@ -314,3 +332,12 @@ async def last_accepted(conn: AsyncConnection, source: str) -> int | None:
     wanted = sa.select(_r.c.counts).where(_r.c.source == source, _r.c.state == "done")
     counts = (await conn.execute(wanted.order_by(_r.c.started_at.desc()).limit(1))).scalar()
     return int(counts["seen"]) if counts else None
+
+
+def why(run: Mapping[str, Any]) -> dict[str, str]:
+    """Say in both languages why a run was held, or what there is to say of it; a person's own words are in one."""
+    counts = run["counts"] or {}
+    vi = run["held"] or run["note"] or ""
+    is_persons = not run["held"] and run["state"] in _SETTLED_BY_PERSONS
+    en = counts.get("held_en" if run["held"] else "note_en") or ""
+    return {"vi": vi, "en": vi if is_persons else en or vi}

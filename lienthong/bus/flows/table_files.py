@@ -20,7 +20,7 @@ from lienthong.core import errors, xml_reading
 
 ENCODINGS = ("utf-8", "windows-1258")
 # What begins like a formula stays a text wherever the file is opened.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # some take the wide ones too
 FORMULA_CELL = object()
 """Stands where a spreadsheet holds a formula instead of a value."""
 _BEFORE_XML = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -50,6 +50,12 @@ class Account:
     created_at: datetime
     created_by: str
     last_sign_in_at: datetime | None
+    password_at: datetime | None
+
+    def has_old_password(self, days: int, *, now: datetime) -> bool:
+        """Whether the password is older than `days`; never where these are 0."""
+        at = self.password_at
+        return bool(days and self.has_password and at and now - at > timedelta(days=days))
 
     @property
     def is_active(self) -> bool:
@@ -83,6 +89,7 @@ def of_row(row: Mapping[str, Any]) -> Account:
         created_at=row["created_at"],
         created_by=row["created_by"],
         last_sign_in_at=row["last_sign_in_at"],
+        password_at=row["password_at"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,15 +38,32 @@ async def with_password(hub: Hub, offered: Offered, browser: sessions.Browser) -
     number = await _take_try(hub, name, browser)
     async with hub.storage.reading() as conn:
         row = await storage.first(conn, sa.select(_a).where(_a.c.name == name))
-    try:
-        is_right = await passwords.is_right(offered.password, row["password_hash"] if row else None)
-    except errors.CapacityReduced:
-        async with hub.storage.transaction() as tx:
-            await tx.execute(_t.delete().where(_t.c.number == number))
-        raise
+    is_right = await _is_right(hub, offered.password, row, number=number)
     if row is None or not is_right or row["state"] != "active" or not await _second(hub, row, offered.code):
         await _refuse(hub, row, browser)
     return await _let_in(hub, row, browser, method="password", number=number)
+
+
+async def must_know(
+    hub: Hub, account: register.Account, password: str, browser: sessions.Browser, *, code: str | None = None
+) -> None:
+    """Insist that whoever sits there knows the password: an open browser is not enough, nor is trying them out.
+
+    A `code` is one of the second step in force, which is asked for too. A failure counts as one of a sign-in.
+    Raises LimitExceeded, InvalidRequest, CapacityReduced as `with_password`.
+    """
+    number = await _take_try(hub, account.name, browser)
+    async with hub.storage.reading() as conn:
+        row = await storage.first(conn, sa.select(_a).where(_a.c.id == account.id))
+    is_right = row is not None and await _is_right(hub, password, row, number=number)
+    if not row or not is_right or not (code is None or await _second(hub, row, code)):
+        vi, en = "Mật khẩu hiện tại không đúng.", "The present password is not right."
+        if code is not None:
+            vi, en = "Mật khẩu hoặc mã hiện tại không đúng.", "The present password or code is not right."
+        problem = errors.FieldProblem("old", vi, en)
+        raise errors.InvalidRequest(problems=(problem,))
+    async with hub.storage.transaction() as tx:
+        await _succeeded(tx, number)
 
 
 async def with_passkey(hub: Hub, answer: passkey_ceremony.Answer, browser: sessions.Browser, *, bound: str) -> str:
@@ -83,11 +101,21 @@ async def _second(hub: Hub, row: dict[str, Any], code: str) -> bool:
     return await second_step.take(hub.storage, hub.vault, row, code, now=hub.now())
 
 
+async def _is_right(hub: Hub, password: str, row: dict[str, Any] | None, *, number: int) -> bool:
+    """Whether a password is an account's; where the machine cannot find out, the try is as if it had not been."""
+    try:
+        return await passwords.is_right(password, row["password_hash"] if row else None)
+    except errors.CapacityReduced:
+        async with hub.storage.transaction() as tx:
+            await tx.execute(_t.delete().where(_t.c.number == number))
+        raise
+
+
 async def _take_try(hub: Hub, name: str, browser: sessions.Browser) -> int:
     """Write a try down before it is looked at. Raises LimitExceeded where too many failed lately."""
     chosen, now = hub.settings.console, hub.now()
     digest = hub.vault.digest(name.encode(), purpose="desk-try")
-    address = browser.address[:64]
+    address = _counted_as(browser.address)
     lately = sa.and_(_t.c.outcome == "failed", _t.c.at > now - timedelta(minutes=chosen.tries_minutes))
     by_name = sa.and_(_t.c.name_digest == digest, _t.c.address == address)
     async with hub.storage.transaction() as tx:
@@ -109,6 +137,21 @@ async def _take_try(hub: Hub, name: str, browser: sessions.Browser) -> int:
         values = {"at": now, "name_digest": digest, "address": address, "outcome": "failed"}
         done = await tx.execute(_t.insert().values(**values).returning(_t.c.number))
         return int(done.scalar_one())
+
+
+def _counted_as(address: str) -> str:
+    """Say under what an address is counted: whoever has one of IPv6 has 2⁶⁴ of them, the network's."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+
+
+async def _succeeded(tx: AsyncConnection, number: int) -> None:
+    await tx.execute(_t.update().where(_t.c.number == number).values(outcome="done"))
 
 
 async def _count(tx: AsyncConnection, where: sa.ColumnElement[bool]) -> int:
@@ -154,7 +197,7 @@ async def _let_in(
     async with hub.storage.transaction() as tx:
         token = await sessions.begin(tx, hub.vault, row["id"], browser, method=method, now=now, longest=longest)
         if number is not None:
-            await tx.execute(_t.update().where(_t.c.number == number).values(outcome="done"))
+            await _succeeded(tx, number)
         await tx.execute(_a.update().where(_a.c.id == row["id"]).values(last_sign_in_at=now))
         await sessions.forget_old(tx, now=now)
         after = {"address": browser.address[:64], "method": method}

@@ -80,6 +80,7 @@ def _bar() -> Progress:
 def print_report(report: sync_runs.RunReport) -> None:
     """Print the counts of a run, and what was odd, for people."""
     facts: dict[str, Any] = report.as_json()
+    facts["held"] = _both(report.held, report.held_en)
     output.facts("Đồng bộ thủ tục / procedure sync", {_NAMES[key]: facts[key] for key in _NAMES if key in facts})
 
 
@@ -94,9 +95,15 @@ def report(
         output.as_json(found.model_dump(mode="json"))
         return
     head = found.model_dump(include={"run_id", "source", "state", "started_at", "finished_at", "held", "note"})
-    shown = {**head, **found.counts}
+    said = {name: _both(head[name], found.counts.get(f"{name}_en")) for name in ("held", "note")}
+    shown = {**head, **said, **found.counts}
     output.facts("Lượt đồng bộ / sync run", {_NAMES[key]: shown[key] for key in _NAMES if key in shown})
     _print_lists(found)
+
+
+def _both(vi: Any, en: Any) -> Any:
+    """Put what is said in both languages beside each other."""
+    return f"{vi} / {en}" if vi and en and vi != en else vi
 
 
 def _print_lists(found: sync_report.Full) -> None:

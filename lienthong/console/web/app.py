@@ -42,6 +42,7 @@ from lienthong.console.web.pages import (
     records_people,
     security_alerts,
     security_keys,
+    security_reports,
     security_reviews,
     security_rules,
     security_seals,
@@ -74,6 +75,7 @@ PAGES = (
     trail,
     # the security officer
     security_alerts,
+    security_reports,
     security_rules,
     records,
     records_people,
@@ -143,7 +145,7 @@ def _endpoint(desk: Desk, name: str, handler: routing.Handler) -> Endpoint:
             answer = await handler(admitted)
         except errors.HubError as exc:
             answer = _failed(admitted, exc)
-        if admitted.visitor:
+        if admitted.visitor and name not in places.WITHOUT_FORMS:
             desk.keep(answer, guard.VISITOR, admitted.visitor)
         return answer
 

@@ -55,7 +55,10 @@ Figure = Callable[[float], str]
 def histogram(
     bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height: int = 96, figure: Figure = _plain
 ) -> Markup:
-    """Draw counts over time. Each bar is a link; with the desk's script a stretch is chosen by dragging."""
+    """Draw counts over time. Each bar is a link; with the desk's script a stretch is chosen by dragging.
+
+    The second heading says what is counted, beside the figures and on the axis.
+    """
     width, top = 960, max([bar.value for bar in bars] + [1.0])
     step = width / max(len(bars), 1)
     parts = [f'<line class="axis" x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}"/>']
@@ -69,7 +72,8 @@ def histogram(
         # Not a stop for the keyboard each: the table below holds the same links.
         parts.append(f'<a href="{escape(bar.href)}" tabindex="-1">{inside}</a>' if bar.href else inside)
     drawing = _svg("histogram", width, height, title, "".join(parts), extra="data-brush", stretch=True)
-    drawing += _scale([bar.label for bar in bars], figure(max((bar.value for bar in bars), default=0)))
+    most = figure(max((bar.value for bar in bars), default=0))
+    drawing += _scale([bar.label for bar in bars], f"{most} {heads[1][:1].lower()}{heads[1][1:]}")
     rows = [(_linked(bar.label, bar.href), figure(bar.value)) for bar in bars]
     return _with_table(drawing, title, heads, rows)
 
@@ -80,7 +84,8 @@ def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str], figure: Fig
     lines = []
     for bar in rows:
         drawn = _rect(0, 0, bar.value / top * 100, 8, "bar")
-        share = f'<svg class="share" width="100" height="8" aria-hidden="true">{drawn}</svg>'
+        size = 'viewBox="0 0 100 8" preserveAspectRatio="none" width="100" height="8"'
+        share = f'<svg class="share" {size} aria-hidden="true">{drawn}</svg>'
         lines.append(
             f'<tr><th scope="row">{_linked(bar.label, bar.href)}</th><td>{share}</td>'
             f'<td class="right">{figure(bar.value)}</td></tr>'
@@ -94,7 +99,13 @@ def bars(rows: Sequence[Bar], *, title: str, heads: tuple[str, str], figure: Fig
 
 
 def heat_map(
-    cells: Sequence[Sequence[float]], *, title: str, rows: Sequence[str], columns: Sequence[str]
+    cells: Sequence[Sequence[float]],
+    *,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    unit: str,
+    figure: Figure = _plain,
 ) -> Markup:
     """Draw a table of shades: five steps of one colour, the figure of each in its title and in the table."""
     top = max([value for line in cells for value in line] + [1.0])
@@ -107,11 +118,13 @@ def heat_map(
         parts.append(f'<text x="{left - 6}" y="{y + 13}" class="tick end">{escape(name)}</text>')
         for across, value in enumerate(line):
             shade = 0 if value <= 0 else min(int(value / top * 4.999) + 1, 5)
-            tip = f"<title>{escape(name)}, {escape(columns[across])}: {_plain(value)}</title>"
+            tip = f"<title>{escape(name)}, {escape(columns[across])}: {figure(value)}</title>"
             rect = _rect(left + across * size, y, size - 1, size - 1, f"heat{shade}")
             parts.append(f"<g>{tip}{rect}</g>")
     drawing = _svg("heat", left + len(columns) * size, above + len(rows) * size, title, "".join(parts))
-    table = [(escape(name), *(_plain(value) for value in line)) for name, line in zip(rows, cells, strict=True)]
+    shades = [("0", "heat0"), *(("", f"heat{step}") for step in range(1, 5)), (f"{figure(top)} {unit}", "heat5")]
+    drawing += _legend(shades)
+    table = [(escape(name), *(figure(value) for value in line)) for name, line in zip(rows, cells, strict=True)]
     return _with_table(drawing, title, ("", *columns), table)
 
 
@@ -120,13 +133,18 @@ def banded(
     *,
     title: str,
     heads: tuple[str, str, str, str],
+    unit: str,
+    legend: tuple[str, str, str],
     height: int = 140,
     figure: Figure = _plain,
 ) -> Markup:
-    """Draw what was seen as a line over a band of what is normal; points outside the band are marked."""
+    """Draw what was seen as a line over a band of what is normal; points outside the band are marked.
+
+    `legend` says what the line, the band and the marks are; `unit` what is counted.
+    """
     width = 640
-    seen = [point.value for point in points if point.value is not None]
-    top = max([*seen, *(point.high for point in points), 1.0]) * 1.05
+    most = max([*(point.value or 0 for point in points), *(point.high for point in points), 1.0])
+    top = most * 1.05
     step = width / max(len(points) - 1, 1)
 
     def y(value: float) -> str:
@@ -140,11 +158,11 @@ def banded(
     for at, point in enumerate(points):
         if point.value is not None and not point.low <= point.value <= point.high:
             tip = f"<title>{escape(point.label)}: {figure(point.value)}</title>"
-            parts.append(
-                f'<circle class="outside" cx="{at * step:.1f}" cy="{y(point.value)}" r="3.5">{tip}</circle>'
-            )
+            # A line without length: its round ends stay round where the drawing is stretched.
+            parts.append(f'<path class="outside" d="M{at * step:.1f} {y(point.value)}h0">{tip}</path>')
     drawing = _svg("banded", width, height, title, "".join(parts), stretch=True)
-    drawing += _scale([point.label for point in points], figure(max(seen, default=0)))
+    drawing += _scale([point.label for point in points], f"{figure(most)} {unit}")
+    drawing += _legend(list(zip(legend, ("line", "band", "outside"), strict=True)))
     rows = [
         (
             escape(point.label),
@@ -180,8 +198,8 @@ def gauge(used: float, most: float, *, title: str, mark: float | None = None) ->
     return _svg("gauge", width, 14, title, "".join(parts))
 
 
-def stretches(lines: Sequence[Stretch], *, now: float, title: str) -> Markup:
-    """Draw several lives one above the other, with the present moment across them."""
+def stretches(lines: Sequence[Stretch], *, now: float, title: str, ends: tuple[str, str]) -> Markup:
+    """Draw several lives one above the other, with the present moment across them and the days at both ends."""
     width, left, step = 640, 84, 22
     parts = []
     for at, line in enumerate(lines):
@@ -192,7 +210,9 @@ def stretches(lines: Sequence[Stretch], *, now: float, title: str) -> Markup:
         parts.append(f"<g><title>{escape(line.tip)}</title>{drawn}</g>")
     tall, x = len(lines) * step, left + now * (width - left)
     parts.append(f'<line class="now" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{tall}"/>')
-    return _svg("lives", width, tall, title, "".join(parts))
+    parts.append(f'<text x="{left}" y="{tall + 11}" class="tick">{escape(ends[0])}</text>')
+    parts.append(f'<text x="{width}" y="{tall + 11}" class="tick end">{escape(ends[1])}</text>')
+    return _svg("lives", width, tall + 16, title, "".join(parts))
 
 
 # ------------------------------------------------------------------------------------------------------- pieces
@@ -225,14 +245,29 @@ def _scale(labels: Sequence[str], most: str) -> Markup:
     )
 
 
+def _legend(marks: Sequence[tuple[str, str]]) -> Markup:
+    """Say under a drawing what its marks mean: the word of each with the kind that it is drawn as."""
+    told = "".join(
+        f'<span><svg class="swatch" width="12" height="10" aria-hidden="true">{_rect(0, 0, 12, 10, kind)}</svg>'
+        f"{escape(word)}</span>"
+        for word, kind in marks
+    )
+    return Markup(f'<p class="legend">{told}</p>')  # noqa: S704 - every value in it was escaped above
+
+
 def _linked(label: str, href: str) -> str:
     return f'<a href="{escape(href)}">{escape(label)}</a>' if href else str(escape(label))
 
 
 def _with_table(drawing: Markup, title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Markup:
     """Put the figures under the drawing, folded away: for readers of the page, the keyboard, and who doubts."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    first, *others = heads
+    head = f'<th scope="col">{escape(first)}</th>'
+    head += "".join(f'<th scope="col" class="right">{escape(name)}</th>' for name in others)
+    body = "".join(
+        f"<tr><td>{row[0]}</td>" + "".join(f'<td class="right">{cell}</td>' for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
     return Markup(  # noqa: S704 - every value in it was escaped by who made it
         f'<figure class="drawn">{drawing}<details><summary>{escape(title)}</summary>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'

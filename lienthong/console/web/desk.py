@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lienthong.console.web.routing import Handler
 
 STATIC = resources.files("lienthong.console.web").joinpath("static")
+# What a machine calls itself: no name server leads here, whoever asks.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(slots=True)
@@ -38,6 +41,20 @@ class Desk:
         """Whether browsers reach the desks over https."""
         return self.hub.settings.console.public_url.startswith("https://")
 
+    def origin(self, host: str) -> str:
+        """Say how the browser that asked for `host` names these desks: by the public address, where there is one.
+
+        On one machine alone both its names will do, whichever of them is public.
+        """
+        public = self.hub.settings.console.public_url
+        is_here = host_name(f"//{host}") in LOOPBACK and host_name(public) in LOOPBACK and not self.is_secure
+        return f"http://{host}" if is_here or not public else public
+
+    def has_passkeys(self, host: str) -> bool:
+        """Whether passkeys can be used by a browser that asked for `host`: they know the public address alone."""
+        chosen = self.hub.settings.console
+        return bool(chosen.passkey_domain) and self.origin(host) == chosen.public_url
+
     @property
     def session_cookie(self) -> str:
         """The name of the session's cookie; `__Host-` binds it to this host, which needs https."""
@@ -56,6 +73,14 @@ class Desk:
     def render(self, template: str, **values: Any) -> str:
         """Fill a template."""
         return _templates().get_template(template).render(static=static_address, **values)
+
+
+def host_name(address: str) -> str:
+    """Give the host of an address, in small letters; nothing where there is none."""
+    try:
+        return urllib.parse.urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 @functools.cache

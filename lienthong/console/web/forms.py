@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from lienthong.api_keys import limits
 from lienthong.console.web.words import Words
-from lienthong.core import clock, numerals
+from lienthong.core import clock, errors, numerals
 
 NOTHING = "–"
+# The first that fits: others call themselves Chrome and Safari too.
+_BROWSERS = (
+    ("Edge", r"Edg\w*"),
+    ("Opera", "OPR"),
+    ("Cốc Cốc", "coc_coc_browser"),
+    ("Firefox", "Firefox"),
+    ("Chrome", r"\w*Chrome"),
+    ("Safari", r"Version(?=/.*Safari)"),
+)
+_MACHINES = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "Linux")
 _SPAN_S = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -40,6 +52,11 @@ def moment(value: datetime | None, words: Words) -> str:
     if value is None:
         return NOTHING
     return f"{day(value, words)} {value.astimezone(clock.VIETNAM):%H:%M:%S}"
+
+
+def hour(value: datetime, words: Words) -> str:
+    """Write an hour of the year for the axis of a chart: 15/01 10:00, or 15 Jan 10:00."""
+    return f"{value.astimezone(clock.VIETNAM):{'%d/%m' if words.language == 'vi' else '%d %b'} %H:%M}"
 
 
 def span(value: timedelta | float | None, words: Words) -> str:
@@ -78,6 +95,34 @@ def ago(value: datetime | None, words: Words, *, now: datetime) -> Markup:
 def masked(value: str) -> str:
     """Hide all but the last two characters of what only some may read."""
     return "•" * max(len(value) - 2, 4) + value[-2:] if len(value) > 4 else "•" * 6
+
+
+def limit(stated: str, words: Words) -> str:
+    """Write how often a key may call: `600 lượt/phút`; what is no limit stays as it is."""
+    try:
+        it = limits.parse(stated)
+    except errors.InvalidRequest:
+        return stated
+    unit = words(f"keys.unit_{it.unit}") if it.kind != "flight" else ""
+    said = words(f"keys.limit_{it.kind}", count=number(it.quota, words), unit=unit)
+    return f"{it.operation}: {said}" if it.operation else said
+
+
+def browser(agent: str) -> str:
+    """Name a browser and its machine as people know them; one that is not known stays as it named itself."""
+    found = ((name, re.search(rf"\b{sign}/(\d+)", agent)) for name, sign in _BROWSERS)
+    named = next((f"{name} {match[1]}" for name, match in found if match), "")
+    machine = next((it for it in _MACHINES if it in agent), "")
+    return f"{named}, {machine}" if named and machine else named or agent
+
+
+def told(sentence: str) -> Markup:
+    """Write a sentence with the commands in it set apart: they stand between backticks."""
+    parts = sentence.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 and place < len(parts) - 1 else part
+        for place, part in enumerate(parts)
+    )
 
 
 def plain(value: Any, words: Words) -> str:

@@ -73,6 +73,11 @@ def about(name: str, words: Words) -> str:
     return words("grants.whole_group" if name.endswith(".*") else "grants.service")
 
 
+def told(operation: str, words: Words) -> str:
+    """Say what an operation does; one that this hub does not know keeps its name."""
+    return about(operation, words) if operation in _OPERATIONS else operation
+
+
 def _right(name: str, held: Collection[str], words: Words) -> Right:
     operation = _OPERATIONS.get(name)
     is_personal = operation.personal if operation else name.startswith(grants.FIELDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import urllib.parse
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,8 +12,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lienthong.console.accounts import passkeys, sessions
-from lienthong.console.web import places
-from lienthong.console.web.desk import Desk
+from lienthong.console.web import places, search
+from lienthong.console.web.desk import LOOPBACK, Desk, host_name
 from lienthong.console.web.visit import Visit, is_local
 from lienthong.console.web.words import Words
 from lienthong.core import crypto, errors, journal, settings_console
@@ -20,9 +21,10 @@ from lienthong.core import crypto, errors, journal, settings_console
 VISITOR = "desk_visitor"
 FORM_FIELD = "_form"
 MOST_BYTES = 5_000_000
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# No keyboard writes these, and PostgreSQL keeps no NUL; tabs and new lines are for long texts.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _THEMES = ("auto", "light", "dark")
-# Where somebody may go whose password was set by another, or who still needs a second step.
+# Where somebody may go whose password was set by another or is too old, or who still needs a second step.
 _BEFORE_ALL_ELSE = frozenset(
     {"own", "own.password", "own.second_step", "own.second_step.set", "sign_out", "looks"}
 )
@@ -75,10 +77,8 @@ class Shield:
         await self._app(scope, receive, send_with_headers)
 
     def _is_ours(self, host: str) -> bool:
-        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
-        if name in _LOOPBACK or name == self._chosen.host:
-            return True
-        return name == urllib.parse.urlsplit(self._chosen.public_url).hostname
+        name = host_name(f"//{host}")
+        return bool(name) and name in {*LOOPBACK, self._chosen.host, host_name(self._chosen.public_url)}
 
 
 async def admit(desk: Desk, request: Request, name: str) -> Visit | Response:
@@ -88,6 +88,7 @@ async def admit(desk: Desk, request: Request, name: str) -> Visit | Response:
     if request.method == "POST":
         _must_be_from_here(desk, request)
         await _read_form(visit)
+    _must_be_text(visit)
     if place.roles is places.ANYONE:
         return visit
     if visit.account is None:
@@ -98,6 +99,8 @@ async def admit(desk: Desk, request: Request, name: str) -> Visit | Response:
             "your role has no access to this; ask an administrator",
             detail_vi="Vai trò của bạn không được dùng chức năng này; hãy liên hệ quản trị viên.",
         )
+    if bare := _without_person(visit):
+        return visit.go(name, to=bare, said="frame.number_left_out")
     first = _first_to_do(visit)
     if not first or name in _BEFORE_ALL_ELSE or (first != "own" and name in _PASSKEYS):
         return visit
@@ -144,21 +147,24 @@ def theme(request: Request) -> str:
 
 def _must_be_from_here(desk: Desk, request: Request) -> None:
     """Insist that a page of ours made this post, by what browsers say themselves. Raises NotGranted."""
-    origin = request.headers.get("origin", "")
-    if not origin:
-        told = urllib.parse.urlsplit(request.headers.get("referer", ""))
-        origin = f"{told.scheme}://{told.netloc}" if told.scheme else ""
-    public = desk.hub.settings.console.public_url
-    wanted = public or f"http://{request.headers.get('host', '')}"
+    origin = request.headers.get("origin") or _of_page(request.headers.get("referer", ""))
     site = request.headers.get("sec-fetch-site", "same-origin")
-    if origin != wanted or site != "same-origin":
+    if origin != desk.origin(request.headers.get("host", "")) or site != "same-origin":
         raise _forged()
+
+
+def _of_page(referer: str) -> str:
+    """Give the origin of the page that a browser came from; nothing where it does not say."""
+    if not host_name(referer):
+        return ""
+    told = urllib.parse.urlsplit(referer)
+    return f"{told.scheme}://{told.netloc}"
 
 
 async def _read_form(visit: Visit) -> None:
     """Read what was posted. Raises BodyTooLarge, or NotGranted where the form is not one of this session's."""
     told = visit.request.headers.get("content-length", "")
-    if not told.isdigit() or int(told) > MOST_BYTES:
+    if not told.isdecimal() or int(told) > MOST_BYTES:
         raise errors.BodyTooLarge()
     visit.form = await visit.request.form(max_files=5, max_fields=2000)
     given = visit.form.get(FORM_FIELD)
@@ -166,6 +172,33 @@ async def _read_form(visit: Visit) -> None:
         if visit.account is None and places.place(visit.place).roles is not places.ANYONE:
             return  # the session is over: `admit` leads to the sign-in, and nothing is done
         raise _forged()
+
+
+def _must_be_text(visit: Visit) -> None:
+    """Refuse what no field of a page can hold, before anything is looked up by it. Raises InvalidRequest."""
+    request = visit.request
+    sent = [*request.path_params.values(), *request.query_params.values()]
+    sent += [value for _, value in visit.form.multi_items() if isinstance(value, str)]
+    if any(_NO_TEXT.search(value) for value in sent):
+        raise errors.InvalidRequest(
+            "control characters are no text; type it again",
+            detail_vi="Nội dung có ký tự điều khiển; hãy gõ lại.",
+        )
+
+
+def _without_person(visit: Visit) -> str:
+    """Give the address without what reads like a citizen's number, where it holds one; else nothing.
+
+    The desk's script refuses one before it is sent; without it one must still not come into the trail, a saved
+    view or a link that is passed on. `after` is ours.
+    """
+    if visit.request.method != "GET":
+        return ""
+    asked = visit.request.query_params.multi_items()
+    kept = [(name, value) for name, value in asked if name == "after" or not search.is_person(value)]
+    if len(kept) == len(asked):
+        return ""
+    return f"{visit.path}?{urllib.parse.urlencode(kept)}" if kept else visit.path
 
 
 def _forged() -> errors.NotGranted:
@@ -187,7 +220,8 @@ def _first_to_do(visit: Visit) -> str:
     """Name the place where this person must do something before anything else; none where all is done."""
     account, session, chosen = visit.who, visit.session, visit.hub.settings.console
     is_local_sign_in = session is None or session.method == "password"
-    if account.must_change and is_local_sign_in:
+    is_old = account.has_old_password(chosen.password_days, now=visit.now)
+    if (account.must_change or is_old) and is_local_sign_in:
         return "own"
     if passkeys.is_demanded(chosen, account.roles) and (session is None or session.method != passkeys.METHOD):
         return "own.passkeys"

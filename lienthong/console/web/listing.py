@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lienthong.bus.flows import table_files
 from lienthong.console.web import forms
 from lienthong.console.web.words import Words
 
 Kind = Literal["text", "code", "number", "money", "ago", "moment", "day", "span", "chip", "words", "chart"]
 _RIGHT = frozenset({"number", "money", "span"})
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,7 @@ class Column:
     """One column. `word` is the key of its heading; `area` the words of a chip's codes (`states`).
 
     `link`: the field of a row that holds the address behind the cell. `sorts`: its heading orders the list.
+    `only_in_file`: a code that stands in the exported file; the page has its words in another column.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Column:
     area: str = "states"
     link: str = ""
     sorts: bool = False
+    only_in_file: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -67,7 +68,12 @@ class Listing:
     @property
     def shown(self) -> list[Column]:
         """The columns that are there; never none."""
-        return [it for it in self.columns if it.name not in self.hidden] or list(self.columns)
+        return [it for it in self.possible if it.name not in self.hidden] or self.possible
+
+    @property
+    def possible(self) -> list[Column]:
+        """The columns that the page can show."""
+        return [it for it in self.columns if not it.only_in_file]
 
     def sorted(self) -> Listing:
         """Order the rows that are here; for lists that fit one page (longer ones are ordered by the database)."""
@@ -96,10 +102,10 @@ class Listing:
         """Write the list as a file that spreadsheets open: UTF-8 with a mark, nothing taken for a formula."""
         sink = io.StringIO()
         rows = csv.writer(sink)
-        shown = [it for it in self.shown if it.kind != "chart"]
+        shown = [it for it in self.columns if (it in self.shown or it.only_in_file) and it.kind != "chart"]
         rows.writerow([words(it.word) for it in shown])
         for row in self.rows:
-            rows.writerow([_safe(_cell(it, row.get(it.name), words)) for it in shown])
+            rows.writerow([table_files.safe(_cell(it, row.get(it.name), words)) for it in shown])
         return b"\xef\xbb\xbf" + sink.getvalue().encode()
 
 
@@ -111,7 +117,3 @@ def _cell(column: Column, value: Any, words: Words) -> str:
     if column.kind in ("chip", "words") and isinstance(value, str):
         return words.of(column.area, value)
     return forms.plain(value, words)
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -9,7 +9,7 @@ from lienthong.bus.flows import target_switch
 from lienthong.bus.hub import Hub
 from lienthong.console.web.operator_outbox import Chosen
 from lienthong.console.web.visit import Visit
-from lienthong.core import clock, errors, journal
+from lienthong.core import errors, journal
 
 SHORTEST = 3
 
@@ -53,21 +53,11 @@ def end_of_pause(visit: Visit) -> datetime | None:
     """Read until when a pause lasts; none where it lasts until a person ends it. Raises InvalidRequest."""
     if not visit.text("until"):
         return None
-    until = moment(visit, "until")
+    until = visit.moment("until")
     if until <= visit.now:
         vi, en = "Thời điểm kết thúc phải ở sau lúc này.", "The end must lie ahead."
         raise errors.InvalidRequest(problems=(errors.FieldProblem("until", vi, en),))
     return until
-
-
-def moment(visit: Visit, name: str) -> datetime:
-    """Read a moment that was chosen in a form, in Vietnam time. Raises InvalidRequest."""
-    try:
-        found = datetime.fromisoformat(visit.text(name))
-    except ValueError as exc:
-        vi, en = "Hãy chọn ngày và giờ.", "Choose a day and an hour."
-        raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),)) from exc
-    return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found
 
 
 def offices_close(visit: Visit) -> datetime:

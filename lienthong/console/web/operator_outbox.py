@@ -118,7 +118,9 @@ async def waiting(hub: Hub, target: str = "") -> list[dict[str, Any]]:
         return await storage.every(conn, wanted)
 
 
-async def rows(hub: Hub, asked: Mapping[str, str], *, limit: int = PAGE) -> tuple[list[dict[str, Any]], str]:
+async def rows(
+    hub: Hub, asked: Mapping[str, str], *, after: int = 0, limit: int = PAGE
+) -> tuple[list[dict[str, Any]], str]:
     """List messages, the newest first, without their payload; and where the next page begins."""
     named = (("state", _m.c.state), ("target", _m.c.target), ("code", _m.c.last_code), ("lane", _m.c.lane))
     where: list[sa.ColumnElement[bool] | sa.TextClause] = [
@@ -129,8 +131,8 @@ async def rows(hub: Hub, asked: Mapping[str, str], *, limit: int = PAGE) -> tupl
         # A cause is that of an unfinished message, so that the few are asked and not the many.
         where.append(UNFINISHED)
         order = sa.desc(_m.c.seq + 0)
-    if asked.get("after", "").isdigit():
-        where.append(_m.c.seq < int(asked["after"]))
+    if after:
+        where.append(_m.c.seq < after)
     async with hub.storage.reading() as conn:
         found = await storage.every(conn, sa.select(*_SHOWN).where(*where).order_by(order).limit(limit + 1))
     return found[:limit], str(found[limit - 1]["seq"]) if len(found) > limit else ""

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.bus.flows import dossier_rows
 from lienthong.bus.hub import Hub
-from lienthong.core import records, storage, tables
+from lienthong.core import errors, records, storage, tables
 
 MOST = 300
 _m, _p, _q = tables.messages, tables.payments, tables.payment_questions
@@ -50,7 +50,10 @@ class Story:
 async def read(hub: Hub, code: str) -> Story:
     """Read a dossier with all its stories: as many questions as there are stories. Raises NotFound."""
     async with hub.storage.reading() as conn:
-        row = dossier_rows.found(await dossier_rows.row(conn, code))
+        row = await dossier_rows.row(conn, code)
+        if row is None:
+            # Not `found`: its advice is for software, and here somebody looked for a code.
+            raise errors.NotFound("no dossier with this code", detail_vi="Không có hồ sơ với mã này.")
         story = Story(row, dossier_rows.record(hub, row))
         named = sa.select(tables.procedures.c.name).where(tables.procedures.c.code == row["procedure_code"])
         story.procedure = (await conn.execute(named)).scalar() or ""

@@ -39,14 +39,13 @@ def _status(visit: Visit, story: Story) -> Iterator[Item]:
     t, row = visit.words, story.row
     yield Item(row["created_at"], "status", t("dossier.declared", organisation=row["organisation"]))
     for change in story.changes:
-        status = t.of("status", change["status"])
         late_s = (change["accepted_at"] - change["occurred_at"]).total_seconds()
         told = t("dossier.told_late", span=forms.span(late_s, t)) if late_s > 3600 else ""
         unusual = change["unusual"]
         yield Item(
             change["accepted_at"],
             "status",
-            t("dossier.changed", number=change["number"], status=status, organisation=row["organisation"]),
+            t("dossier.changed", number=change["number"], organisation=row["organisation"]),
             " · ".join(part for part in (told, unusual) if part),
             change["status"],
             "status",
@@ -91,10 +90,12 @@ def _payment(visit: Visit, story: Story) -> Iterator[Item]:
             yield Item(row["paid_at"], "payment", title, "", row["state"], "payment_states", href)
         elif row["closed_at"]:
             title = t("dossier.payment_ended", provider=provider)
-            yield Item(row["closed_at"], "payment", title, row["last_code"], row["state"], "payment_states", href)
+            # Where a person must decide, the question stands beside it and says so.
+            state = "" if row["state"] == "needs_person" else row["state"]
+            yield Item(row["closed_at"], "payment", title, row["last_code"], state, "payment_states", href)
     for row in story.heard:
         title, href = t("dossier.payment_heard"), visit.link("payments.one", None, id=row["payment_id"])
-        told = f"{row['verdict']} {row['reason']}".strip()
+        told = " · ".join(part for part in (t.of("callback_outcomes", row["verdict"]), row["reason"]) if part)
         yield Item(row["at"], "payment", title, told, "", "payment_states", href)
 
 
@@ -102,7 +103,7 @@ def _refunds(visit: Visit, story: Story) -> Iterator[Item]:
     t = visit.words
     for row in story.questions:
         title, href = t.of("payment_kinds", row["kind"]), visit.link("payments.one", None, id=row["payment_id"])
-        yield Item(row["asked_at"], "payment", title, t("dossier.asked"), "needs_person", "payment_states", href)
+        yield Item(row["asked_at"], "payment", title, "", "needs_person", "payment_states", href)
         if row["closed_at"]:
             told = f"{row['closed_by']}: {row['reason']}"
             yield Item(row["closed_at"], "payment", title, told, "done", "states", href)

@@ -165,6 +165,7 @@ PLACES: dict[str, Place] = {
     "alerts": _page("/alerts", _OFFICER, group="watch"),
     "alerts.one": _page("/alerts/{id}", _OFFICER),
     "alerts.timeline": _page("/alerts/{id}/timeline", _OFFICER),
+    "alerts.report": _act("/alerts/report", _OPERATOR, _OFFICER, _KEYS, _ADMIN),
     "alerts.take": _act("/alerts/{id}/take", _OFFICER),
     "alerts.note": _act("/alerts/{id}/note", _OFFICER),
     "alerts.close": _act("/alerts/{id}/close", _OFFICER),
@@ -203,6 +204,9 @@ PLACES: dict[str, Place] = {
     "accounts.sessions.end": _act("/accounts/{id}/sessions/end", _ADMIN, _OFFICER),
     "trail": _page("/trail", _OFFICER, _ADMIN, group="hub"),
 }
+
+# Answers that hold no form, and that others on the way may keep: no cookie stands on them.
+WITHOUT_FORMS = frozenset({"alive", "fonts", "font"})
 
 # Acts that change nothing of the hub, only what this person sees; also open to those who only read.
 ONLY_ONES_OWN = frozenset(

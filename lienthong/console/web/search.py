@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -23,17 +22,15 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _CITIZEN = re.compile(r"[0-9]{9}(?:[0-9]{3})?")
 _DOSSIER = re.compile(r"[0-9A-Za-z]{2,}(?:[./-][0-9A-Za-z]+)+")
 _PROCEDURE = re.compile(r"[0-9]\.[0-9]{6}(?:\.[0-9A-Z.]+)?")
-_KEPT_YEARS = 3
 _MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What was typed, as far as it can be told from its form. `digests` stand for a person's number, by year."""
+    """What was typed, as far as its form tells; of a person's number nothing is kept but that it was one."""
 
     kind: str
     text: str = ""
-    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +46,14 @@ class Finding:
     at: Any = None
 
 
-def understand(hub: Hub, typed: str) -> Meaning:
-    """Tell what was typed. A person's number is digested here and goes no further. Raises InvalidRequest."""
+def understand(typed: str) -> Meaning:
+    """Tell what was typed. A person's number goes no further than here. Raises InvalidRequest."""
     text = " ".join(typed.split())[:200]
     if not text:
         problem = errors.FieldProblem("q", "Hãy gõ nội dung cần tìm.", "Type what to look for.")
         raise errors.InvalidRequest(problems=(problem,))
-    bare = re.sub(r"[\s.]", "", text)
-    if _CITIZEN.fullmatch(bare):
-        now = hub.now()
-        since = now - timedelta(days=365 * _KEPT_YEARS)
-        made = hub.subjects.digests(bare, since=since, until=now)
-        return Meaning("person", digests=tuple(it for it in made.values() if it is not None))
+    if is_person(text):
+        return Meaning("person")
     if text.startswith(("lt_live_", "lt_test_")):
         return Meaning("key", key_store.shown(text))
     if _ID.fullmatch(text.lower()):
@@ -70,9 +63,14 @@ def understand(hub: Hub, typed: str) -> Meaning:
     return Meaning("code" if _DOSSIER.fullmatch(text) else "words", text)
 
 
+def is_person(typed: str) -> bool:
+    """Whether this reads like a citizen's number, old or new, also written in groups."""
+    return _CITIZEN.fullmatch(re.sub(r"[\s.]", "", typed)) is not None
+
+
 def sealed(hub: Hub, meaning: Meaning, *, session: str) -> str:
     """Write a meaning so that it may stand in an address: nobody can read it, and only this session can use it."""
-    told = orjson.dumps([meaning.kind, meaning.text, list(meaning.digests)])
+    told = orjson.dumps([meaning.kind, meaning.text])
     return base64.urlsafe_b64encode(hub.vault.seal(told, purpose=f"{_SEAL}/{session}")).decode().rstrip("=")
 
 
@@ -80,28 +78,30 @@ def unsealed(hub: Hub, token: str, *, session: str) -> Meaning:
     """Read a meaning back. Raises NotFound for one of another session, or an altered one."""
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        kind, text, digests = orjson.loads(hub.vault.open(raw, purpose=f"{_SEAL}/{session}"))
+        kind, text = orjson.loads(hub.vault.open(raw, purpose=f"{_SEAL}/{session}"))
     except (errors.StorageUnavailable, ValueError) as exc:
         raise errors.NotFound(
             "this search is from another session; search again",
             detail_vi="Lượt tìm này thuộc phiên khác; hãy tìm lại.",
         ) from exc
-    return Meaning(kind, text, tuple(digests))
+    return Meaning(kind, text)
+
+
+Finder = Callable[[Hub, str], Awaitable[list[Finding]]]
 
 
 async def find(hub: Hub, meaning: Meaning) -> list[Finding]:
-    """Look everywhere that this may be; persons by digest only, and only how often they were asked about."""
-    if meaning.kind == "person":
-        return await _person(hub, meaning)
-    finders = {
+    """Look everywhere that this may be; for a person nowhere: that needs a reason, which another page asks for."""
+    known: dict[str, tuple[Finder, ...]] = {
+        "person": (),
         "key": (_keys,),
         "id": (_messages, _keys),
         "procedure": (_procedures,),
         "code": (_dossiers, _messages, _officials, _procedures),
         "words": (_officials, _keys, _procedures),
-    }[meaning.kind]
+    }
     found: list[Finding] = []
-    for finder in finders:
+    for finder in known[meaning.kind]:
         found += await finder(hub, meaning.text)
     return found[: _MOST * 2]
 
@@ -148,9 +148,9 @@ async def _keys(hub: Hub, text: str) -> list[Finding]:
     for it in await key_store.list_keys(hub.storage):
         named = folding.fold(f"{it.organisation} {it.system} {it.custodian}")
         if text in (it.id, it.prefix) or (folded and not text.startswith("lt_") and folded in named):
-            state = "revoked" if it.revoked_at else "suspended" if it.suspended_at else "active"
             title = f"{it.prefix}… {it.organisation}, {it.system}"
-            found.append(Finding("key", title, state, "states", "keys.one", {"id": it.id}, it.issued_at))
+            state = it.state(hub.now())
+            found.append(Finding("key", title, state, "key_states", "keys.one", {"id": it.id}, it.issued_at))
     return found[:_MOST]
 
 
@@ -184,15 +184,3 @@ async def _procedures(hub: Hub, text: str) -> list[Finding]:
         )
         for row in rows
     ]
-
-
-async def _person(hub: Hub, meaning: Meaning) -> list[Finding]:
-    table = tables.lookups
-    wanted = sa.select(sa.func.count().label("times"), sa.func.max(table.c.at).label("last_at")).where(
-        table.c.subject.in_(meaning.digests)
-    )
-    async with hub.storage.reading() as conn:
-        row = await storage.first(conn, wanted)
-    if row is None or not row["times"]:
-        return []
-    return [Finding("person", str(row["times"]), "", "states", "people.lookers", {}, row["last_at"])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lienthong.bus import targets
-from lienthong.bus.flows import maintenance
+from lienthong.bus.flows import maintenance, sync_runs
 from lienthong.bus.hub import Hub
 from lienthong.console.web import operator_outbox
 from lienthong.core import clock, storage, tables
@@ -20,6 +21,8 @@ from lienthong.monitoring import asking, rollups
 _m, _x = tables.messages, tables.exchanges
 HOURS = 24
 LATE = timedelta(hours=1)
+# The state of a target that is paused for its planned maintenance: nobody need do anything.
+PLANNED = "planned"
 _REFUSED = ("Server.Remote.Refused", "Server.Remote.Forbids")
 
 
@@ -54,7 +57,8 @@ class Flow:
 class Matter:
     """Something that only a person can settle: what, how often, since when, and the page where it is done.
 
-    `word` is a key of words with the facts; `query` narrows the page's list; `command` does the same by hand.
+    `word` is a key of words with the facts, one that is a sentence in both languages; `query` narrows the page's
+    list; `command` does the same by hand.
     """
 
     word: str
@@ -78,7 +82,8 @@ async def systems(hub: Hub) -> list[System]:
     found = {name: System(name) for name in sorted(names)}
     for target in known:
         it = found[target.name]
-        it.state, it.reason, it.last_success_at = target.state, target.reason, target.last_success_at
+        it.state = PLANNED if _is_planned(target, windows, now=now) else target.state
+        it.reason, it.last_success_at = target.reason, target.last_success_at
     for row in counts:
         _count(found[row["target"]], row)
     for name in hub.settings.dossiers.targets:
@@ -89,6 +94,14 @@ async def systems(hub: Hub) -> list[System]:
             found[window.system].window = window
     await _add_calls(hub, found, calls, now=now)
     return list(found.values())
+
+
+def _is_planned(target: targets.Target, windows: Sequence[maintenance.Window], *, now: datetime) -> bool:
+    """Whether a target is paused for planned maintenance that lasts."""
+    return any(
+        window.system == target.name and window.is_on(now) and window.holds(target.state, target.probe_at)
+        for window in windows
+    )
 
 
 def _count(it: System, row: dict[str, Any]) -> None:
@@ -208,9 +221,11 @@ async def _dead(hub: Hub) -> list[Matter]:
 
 
 async def _stopped(hub: Hub) -> list[Matter]:
-    table = tables.targets
+    """Name the targets that are stopped, but for those whose planned maintenance lasts."""
+    table, now = tables.targets, hub.now()
     async with hub.storage.reading() as conn:
         rows = await storage.every(conn, sa.select(table).where(table.c.state != targets.ACTIVE))
+    windows = await maintenance.ahead(hub.storage, now=now) if rows else []
     return [
         Matter(
             f"overview.{row['state']}",
@@ -221,6 +236,7 @@ async def _stopped(hub: Hub) -> list[Matter]:
             "lienthong targets list",
         )
         for row in rows
+        if not _is_planned(targets.Target(row["name"], row["state"], probe_at=row["probe_at"]), windows, now=now)
     ]
 
 
@@ -285,7 +301,7 @@ async def _held_runs(hub: Hub) -> list[Matter]:
     return [
         Matter(
             f"overview.sync_{row['state']}",
-            {"source": source, "reason": row["held"] or row["note"] or "–"},
+            {"source": source, "reason": sync_runs.why(row)},
             row["started_at"],
             "sync",
             {},

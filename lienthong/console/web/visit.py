@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import string
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import FormData
@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lienthong.api_keys import acts
 from lienthong.bus.hub import Hub
 from lienthong.console.accounts import register, sessions
-from lienthong.console.web import forms, places
+from lienthong.console.web import dates, forms, places
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.words import Words
-from lienthong.core import clock, errors
+from lienthong.core import errors
 
 if TYPE_CHECKING:
     from lienthong.console.web.desk import Desk
@@ -31,6 +31,8 @@ RANGES = {
     "30d": timedelta(days=30),
 }
 SAID = "desk_said"
+_IN_ADDRESS = ":/%#?=@[]!$&'()*+,;"  # what is quoted already, or means something in an address
+_MOST_DIGITS = 18  # what a database takes for a whole number
 
 
 @dataclass(slots=True)
@@ -76,6 +78,17 @@ class Visit:
         return {name: value[:200] for name, value in self.request.query_params.items()}
 
     @property
+    def after(self) -> int:
+        """The number after which this page of a list begins; 0 at the first."""
+        given = self.query.get("after", "")
+        return int(given) if given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS else 0
+
+    @property
+    def has_passkeys(self) -> bool:
+        """Whether this browser can use passkeys here."""
+        return self.desk.has_passkeys(self.request.headers.get("host", ""))
+
+    @property
     def path(self) -> str:
         """The path of this page."""
         return self.request.url.path
@@ -92,6 +105,22 @@ class Visit:
     def texts(self, name: str) -> list[str]:
         """Give every value of a field that may come several times."""
         return [value.strip() for value in self.form.getlist(name) if isinstance(value, str)]
+
+    def day(self, name: str) -> date:
+        """Give a day that was typed in a form. Raises InvalidRequest."""
+        found = dates.read_day(self.text(name))
+        if found is None:
+            vi, en = "Viết ngày như 31/12/2026.", "Write the day like 31/12/2026."
+            raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),))
+        return found
+
+    def moment(self, name: str) -> datetime:
+        """Give a day with its hour, in Vietnam time, that was typed in a form. Raises InvalidRequest."""
+        found = dates.read_moment(self.text(name))
+        if found is None:
+            vi, en = "Viết ngày giờ như 31/12/2026 17:00.", "Write day and hour like 31/12/2026 17:00."
+            raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),))
+        return found
 
     def act(self, name: str) -> acts.Act:
         """Say for the administrative trail what this person does, with the reason that was posted."""
@@ -159,11 +188,7 @@ class Visit:
         return given or self.now
 
     def _given(self, name: str) -> datetime | None:
-        try:
-            found = datetime.fromisoformat(self.request.query_params.get(name, ""))
-        except ValueError:
-            return None
-        return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found.astimezone(clock.VIETNAM)
+        return dates.read_moment(self.request.query_params.get(name, ""))
 
     def figure(self, value: float) -> str:
         """Write a count in this visitor's language, for charts."""
@@ -205,7 +230,7 @@ class Visit:
         answer: Response = RedirectResponse(target, status_code=303)
         if "x-desk-form" in self.request.headers:
             # The script goes there itself: were it led there, it would eat what the next page has to say.
-            answer = Response(headers={"x-desk-go": target})
+            answer = Response(headers={"x-desk-go": urllib.parse.quote(target, safe=_IN_ADDRESS)})
         if said:
             told = urllib.parse.urlencode({"said": said, "undo": undo, **parts})
             self.desk.keep(answer, SAID, told, max_age=60)
@@ -249,6 +274,26 @@ class Shown:
     def span(self, value: timedelta | float | None) -> str:
         """Write how long."""
         return forms.span(value, self.visit.words)
+
+    def typed_day(self, value: date) -> str:
+        """Write a day as it is typed into a form."""
+        return dates.day(value)
+
+    def typed_moment(self, value: datetime) -> str:
+        """Write a moment as it is typed into a form."""
+        return dates.moment(value)
+
+    def limits(self, stated: Iterable[str]) -> str:
+        """Write how often a key may call."""
+        return "; ".join(forms.limit(it, self.visit.words) for it in stated)
+
+    def browser(self, agent: str) -> str:
+        """Name a browser."""
+        return forms.browser(agent)
+
+    def told(self, sentence: str) -> str:
+        """Write a sentence with the commands in it set apart."""
+        return forms.told(sentence)
 
     def masked(self, value: str) -> str:
         """Hide most of a value."""

@@ -95,6 +95,8 @@ RULES: dict[str, Rule] = {
     "data_out": Rule(6 * HOUR_S, "high", "Dữ liệu ra nhiều bất thường", "Unusually much data out"),
     "flow": Rule(DAY_S, "medium", "Việc cần người xử lý", "Work that needs a person"),
     "copied_passkey": Rule(DAY_S, "high", "Passkey có dấu hiệu bị sao chép", "A passkey may have been copied"),
+    # Each report is a matter of its own, however soon the next one comes.
+    "reported": Rule(0.0, "high", "Có người báo dùng sai mục đích", "Misuse that somebody reports"),
     "forged_callback": Rule(6 * HOUR_S, "high", "Lời gọi lại giả mạo", "Forged callbacks"),
 }
 

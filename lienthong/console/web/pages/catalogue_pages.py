@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, get_args
 
 import orjson
@@ -12,6 +13,7 @@ from lienthong.bus.flows import procedure_catalogue, procedure_changes
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
+from lienthong.console.web.words import Words
 from lienthong.core import errors, records, storage, tables
 from lienthong.mappings import oddities
 
@@ -49,6 +51,8 @@ async def show(visit: Visit) -> Response:
     rows = [
         {
             **it.model_dump(exclude={"levels"}),
+            # An active system works; an active procedure is in force.
+            "status": "in_force" if it.status == "active" else it.status,
             "levels": ", ".join(visit.words.of("levels", level) for level in it.levels),
             "href": visit.link("procedures.one", None, code=it.code),
         }
@@ -56,7 +60,9 @@ async def show(visit: Visit) -> Response:
     ]
     listing = Listing("procedures", _COLUMNS, rows, visit.path, asked, total=found.total)
     listing.cursor = found.next_cursor or ""
-    return visit.listed(listing, "catalogue/procedures.html", levels=levels, statuses=_STATUSES)
+    return visit.listed(
+        listing, "catalogue/procedures.html", levels=levels, statuses=_STATUSES, chosen=query.status
+    )
 
 
 def _status(asked: str) -> Any:
@@ -78,7 +84,8 @@ async def one(visit: Visit) -> Response:
     return visit.page(
         "catalogue/procedure.html",
         view=view,
-        facts=_facts(view.procedure),
+        facts=_facts(visit, view.procedure),
+        part=functools.partial(part, visit.words),
         versions=versions,
         old=old or (versions[1].version if len(versions) > 1 else 1),
         new=new or versions[0].version,
@@ -106,11 +113,17 @@ async def _contents(visit: Visit, code: str, wanted: tuple[int, int]) -> dict[in
     return found
 
 
-def _facts(procedure: records.Procedure) -> list[tuple[str, str]]:
-    """Give what is said of a procedure by its Vietnamese terms, as a comparison with nothing would."""
+def part(words: Words, field: str, label_vi: str) -> str:
+    """Name a part of a procedure in the reader's language; the record itself has the Vietnamese term."""
+    return label_vi if words.language == "vi" else words.of("procedure_parts", field)
+
+
+def _facts(visit: Visit, procedure: records.Procedure) -> list[tuple[str, str]]:
+    """Give what is said of a procedure by the terms of its parts, as a comparison with nothing would."""
     content = orjson.loads(procedure_changes.written(procedure))
     blank = {name: content.get(name) for name in ("code", "name")}
-    return [(it["label_vi"], it["new"]) for it in procedure_changes.compare(blank, content) if it["new"]]
+    found = procedure_changes.compare(blank, content)
+    return [(part(visit.words, it["field"], it["label_vi"]), it["new"]) for it in found if it["new"]]
 
 
 def _what(visit: Visit, it: records.Oddity) -> str:

@@ -18,7 +18,7 @@ def _session(visit: Visit) -> str:
 @routes.act("search")
 async def look_for(visit: Visit) -> Response:
     """Take what was typed and go to what it means: the address holds it sealed, a person's number not at all."""
-    meaning = search.understand(visit.hub, visit.text("q"))
+    meaning = search.understand(visit.text("q"))
     return visit.go("found", token=search.sealed(visit.hub, meaning, session=_session(visit)))
 
 
@@ -26,6 +26,8 @@ async def look_for(visit: Visit) -> Response:
 async def found(visit: Visit) -> Response:
     """Show what was found; a single one that has a page is opened at once."""
     meaning = search.unsealed(visit.hub, str(visit.request.path_params["token"]), session=_session(visit))
+    if meaning.kind == "person" and visit.may("people.lookers"):
+        return visit.go("people.lookers")
     findings = await search.find(visit.hub, meaning)
     rows = [(it, visit.link(it.place, None, **it.parts)) for it in findings]
     if len(rows) == 1 and rows[0][1]:

@@ -51,7 +51,7 @@ def form(visit: Visit, failure: errors.HubError | None = None) -> Response:
         to=to if is_local(to) else "",
         name=visit.text("name")[:60],
         failure=failure.detail(visit.words.language) if failure else "",
-        passkey=visit.link("sign_in.passkey") if visit.hub.settings.console.passkey_domain else "",
+        passkey=visit.link("sign_in.passkey") if visit.has_passkeys else "",
         outside="/sign-in/outside" if visit.hub.settings.console.identity_provider else "",
     )
     if failure is not None and failure.retry_after_s:
@@ -103,8 +103,7 @@ def _provider(visit: Visit) -> tuple[str, roles.IdentityProvider]:
 
 
 def _way_back(visit: Visit) -> str:
-    public = visit.hub.settings.console.public_url or f"http://{visit.request.headers.get('host', '')}"
-    return f"{public}/sign-in/back"
+    return f"{visit.desk.origin(visit.request.headers.get('host', ''))}/sign-in/back"
 
 
 @routes.page("sign_in.outside")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lienthong.api_keys import grants, keys, regranting, responses, uses
 from lienthong.bus import operations
 from lienthong.bus.flows import folding
-from lienthong.console.web import charts, grant_matrix, key_use
+from lienthong.console.web import charts, forms, grant_matrix, key_use
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -30,7 +30,7 @@ _COLUMNS = (
     Column("custodian", "keys.custodian", sorts=True),
     Column("grants", "keys.grants"),
     Column("limits", "keys.limits"),
-    Column("expires_at", "keys.expires", "day", sorts=True),
+    Column("expires_at", "keys.expires", "ago", sorts=True),
     Column("last_at", "keys.last_used", "ago", sorts=True),
 )
 _USES = (
@@ -82,7 +82,7 @@ def _row(visit: Visit, it: keys.KeyRecord, used: uses.Use | None) -> dict[str, A
         "system": it.system,
         "custodian": it.custodian,
         "grants": _short(visit, it.grants),
-        "limits": ", ".join(it.limits),
+        "limits": "; ".join(forms.limit(stated, visit.words) for stated in it.limits),
         "expires_at": it.expires_at,
         "last_at": used.last_at if used else None,
         "href": visit.link("keys.one", None, id=it.id),
@@ -133,14 +133,17 @@ async def use(visit: Visit) -> Response:
         title=visit.words("keys.heat"),
         rows=[f"{day:%d/%m}" for day in found.days],
         columns=[f"{hour:02d}" for hour in range(24)],
+        unit=visit.words("keys.calls_an_hour"),
+        figure=visit.figure,
     )
-    return visit.page("keys/use.html", key=record, use=found, lines=lines, heat=heat)
+    is_old = visit.now - record.issued_at > _SOON
+    return visit.page("keys/use.html", key=record, use=found, lines=lines, heat=heat, is_old=is_old)
 
 
 def _gauge(visit: Visit, it: key_use.LimitUse) -> Any:
     if it.used is None:
         return ""
-    title = visit.words("keys.used_of", limit=str(it.limit), used=it.used)
+    title = visit.words("keys.used_of", limit=forms.limit(str(it.limit), visit.words), used=visit.figure(it.used))
     return charts.gauge(it.used, it.limit.quota, title=title, mark=it.suggested)
 
 
@@ -180,7 +183,8 @@ def _lives(visit: Visit, record: keys.KeyRecord, found: list[keys.Generation]) -
         label = visit.words("keys.generation_number", number=it.number)
         state = "refused" if it.is_over(visit.now) else "late" if it.ends_at else ""
         lines.append(charts.Stretch(label, place(it.made_at), place(until), f"{label}: {told}", state))
-    return charts.stretches(lines, now=place(visit.now), title=visit.words("keys.generations"))
+    ends = (forms.day(begin, visit.words), forms.day(end, visit.words))
+    return charts.stretches(lines, now=place(visit.now), title=visit.words("keys.generations"), ends=ends)
 
 
 # ------------------------------------------------------------------------------------------------- operations

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+import yaml
 from starlette.responses import Response
 
 from lienthong.bus.flows import folding
@@ -29,6 +30,7 @@ from lienthong.mappings import engine, history, paths, schema
 routes = Routes()
 _m, _p = tables.messages, tables.procedures
 _FILES = resources.files("lienthong.mappings").joinpath("codes")
+_NOTES = resources.files("lienthong.mappings").joinpath("notes_vi.yml")
 _PAGE = 200
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_UNMAPPED = 200
@@ -79,7 +81,7 @@ async def show(visit: Visit) -> Response:
     rows = [
         {
             "name": name,
-            "title": spec.title,
+            "title": _title(visit, name, spec),
             "is_on": "is_on" if name in visit.hub.systems else "is_off",
             "messages": len(spec.messages),
             "fields": sum(len(it.fields) for it in spec.messages.values()),
@@ -106,12 +108,31 @@ async def one(visit: Visit) -> Response:
     return visit.page(
         "catalogue/mapping.html",
         name=name,
+        title=_title(visit, name, spec),
         spec=spec,
         digest=_digest(name),
         versions=version_history.changes(await history.of(visit.hub.storage, f"{name}.yml")),
         messages=await asyncio.to_thread(_told, name),
+        note=functools.partial(_note, visit),
         is_on=name in visit.hub.systems,
     )
+
+
+def _title(visit: Visit, name: str, spec: schema.MappingSpec) -> str:
+    """Name a system at length as its mapping does in Vietnamese; in English, as everywhere on the desks."""
+    return spec.title if visit.words.language == "vi" else visit.words.of("systems", name)
+
+
+def _note(visit: Visit, text: str) -> str:
+    """Give a note of a mapping file in the reader's language; the files have them in English."""
+    return notes().get(text, text) if visit.words.language == "vi" else text
+
+
+@functools.cache
+def notes() -> Mapping[str, str]:
+    """Read the Vietnamese of every note, by its English."""
+    found: Mapping[str, str] = yaml.safe_load(_NOTES.read_text(encoding="utf-8"))
+    return found
 
 
 @functools.cache
@@ -145,9 +166,14 @@ def _told(name: str) -> list[dict[str, Any]]:
 
 
 def _term(record: str, spots: tuple[str, ...]) -> str:
+    return "; ".join(notes().get(text, text) for text in terms(record, spots))
+
+
+def terms(record: str, spots: tuple[str, ...]) -> list[str]:
+    """Give what our record says of its fields: in Vietnamese but for records that no caller sees."""
     of = paths.record_class(record)
     told = [paths.resolve(of, spot).description or "" for spot in spots if spot]
-    return "; ".join(dict.fromkeys(text for text in told if text))
+    return list(dict.fromkeys(text for text in told if text))
 
 
 def _how(it: schema.FieldSpec) -> str:
@@ -244,7 +270,7 @@ async def one_list(visit: Visit) -> Response:
     name, wanted = visit.param("name"), folding.fold(visit.query.get("q", "")).split()
     kinds, rows = await _rows(visit, name)
     rows = [row for row in rows if all(word in folding.fold(" ".join(map(str, row.values()))) for word in wanted)]
-    after = int(visit.query["after"]) if visit.query.get("after", "").isdigit() else 0
+    after = visit.after
     columns = [Column(it, f"codes.column_{it}", kind) for it, kind in kinds]
     is_file = visit.query.get("export") == "csv"
     shown = rows if is_file else rows[after : after + _PAGE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -29,8 +28,8 @@ async def register(visit: Visit) -> Response:
         {
             **{name: visit.text(name) for name in _TEXTS},
             "procedures": official_entries.procedures(visit.text("procedures")),
-            "valid_from": official_entries.begins(_day(visit, "valid_from")),
-            "valid_until": official_entries.ends(_day(visit, "valid_until")),
+            "valid_from": official_entries.begins(visit.day("valid_from")),
+            "valid_until": official_entries.ends(visit.day("valid_until")),
         }
     )
     made = await official_acts.register(visit.hub.storage, visit.hub.vault, entry, act=_act(visit))
@@ -155,7 +154,7 @@ async def grant_exception(visit: Visit) -> Response:
         found.id,
         dossier_code=visit.text("dossier") or None,
         unit_code=visit.text("unit") or None,
-        ends_at=official_entries.ends(_day(visit, "until")),
+        ends_at=official_entries.ends(visit.day("until")),
         reason=visit.text("reason"),
         actor=visit.who.name,
     )
@@ -202,16 +201,7 @@ def _changes(visit: Visit, names: tuple[str, ...]) -> dict[str, Any]:
     if said := visit.text("procedures"):
         found["procedures"] = official_entries.procedures(said)
     if visit.text("valid_from"):
-        found["valid_from"] = official_entries.begins(_day(visit, "valid_from"))
+        found["valid_from"] = official_entries.begins(visit.day("valid_from"))
     if visit.text("valid_until"):
-        found["valid_until"] = official_entries.ends(_day(visit, "valid_until"))
-    return found
-
-
-def _day(visit: Visit, name: str) -> date:
-    found = official_entries.day(visit.text(name))
-    # A day beyond what calendars can count is no day either.
-    if found is None or not date(1900, 1, 1) <= found <= datetime.max.date() - timedelta(days=800):
-        problem = errors.FieldProblem(name, "Viết ngày như 31/12/2026.", "Write the day like 31/12/2026.")
-        raise official_entries.refused([problem])
+        found["valid_until"] = official_entries.ends(visit.day("valid_until"))
     return found

@@ -52,11 +52,11 @@ _RULES = (
 async def show(visit: Visit) -> Response:
     """List the register by unit and code; `q` is a code, an account or the beginning of a unit."""
     query, now = visit.query, visit.now
-    where = [*_state(query.get("state", "registered"), now)]
+    where = [*_state(query.get("state") or "registered", now)]
     if typed := query.get("q", "").strip():
         start = f"{folding.as_pattern(typed)}%"
         where.append(sa.or_(*(_o.c[name].ilike(start, escape="\\") for name in ("code", "account", "unit_code"))))
-    after = int(query["after"]) if query.get("after", "").isdigit() else 0
+    after = visit.after
     limit = _EXPORT if query.get("export") == "csv" else _PAGE
     order = (_o.c.unit_code, _o.c.code, _o.c.registered_at.desc(), _o.c.id)
     asked = sa.select(_o).where(*where).order_by(*order).offset(after).limit(limit + 1)
@@ -128,10 +128,8 @@ async def one(visit: Visit) -> Response:
         official=it,
         state=it.state(visit.now),
         procedures=_procedures(visit, it.procedures),
-        days={
-            "from": f"{official_entries.begins_on(entry.valid_from):%d/%m/%Y}",
-            "until": f"{official_entries.last_day(entry.valid_until):%d/%m/%Y}",
-        },
+        first_day=official_entries.begins_on(entry.valid_from),
+        last_day=official_entries.last_day(entry.valid_until),
         others=[(each, each.state(visit.now)) for each in found[1:]],
         exceptions=exceptions,
         acts=[_told(visit, row) for row in done],

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from lienthong.api_keys import acts
 from lienthong.connectors import bank_qr
-from lienthong.console.accounts import passkeys, passwords, register, second_step, sessions, views
+from lienthong.console.accounts import passkeys, passwords, register, second_step, sessions, sign_in, views
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
-from lienthong.core import errors, storage, tables
+from lienthong.core import errors
 
 routes = Routes()
 _SEAL = "desk-second-step"
@@ -23,7 +23,13 @@ async def show(visit: Visit) -> Response:
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, visit.who.id, now=visit.now, idle=idle)
     held = await passkeys.listed(visit.hub.storage, visit.who.id)
-    return visit.page("own.html", sessions=found, passkeys=held, shortest=passwords.SHORTEST)
+    return visit.page(
+        "own.html",
+        sessions=found,
+        passkeys=held,
+        shortest=passwords.SHORTEST,
+        days=visit.hub.settings.console.password_days,
+    )
 
 
 @routes.act("own.password")
@@ -34,20 +40,20 @@ async def change_password(visit: Visit) -> Response:
         problem = errors.FieldProblem("again", "Hai lần gõ mật khẩu mới khác nhau.", "The two new ones differ.")
         raise errors.InvalidRequest(problems=(problem,))
     await must_know(visit, old)
+    if new == old:
+        problem = errors.FieldProblem(
+            "new", "Mật khẩu mới phải khác mật khẩu cũ.", "The new password must be another."
+        )
+        raise errors.InvalidRequest(problems=(problem,))
     act = acts.Act("accounts.password", visit.who.name, visit.now, "own password")
     await register.set_password(visit.hub.storage, visit.who.id, new, by_owner=True, act=act)
     await end_others(visit)
     return visit.go("own", said="own.password_changed")
 
 
-async def must_know(visit: Visit, password: str) -> None:
+async def must_know(visit: Visit, password: str, *, code: str | None = None) -> None:
     """Insist that whoever sits there knows the password; a browser left open is not enough."""
-    asked = tables.accounts.select().where(tables.accounts.c.id == visit.who.id)
-    async with visit.hub.storage.reading() as conn:
-        row = await storage.first(conn, asked)
-    if not await passwords.is_right(password, row["password_hash"] if row else None):
-        problem = errors.FieldProblem("old", "Mật khẩu hiện tại không đúng.", "The present password is not right.")
-        raise errors.InvalidRequest(problems=(problem,))
+    await sign_in.must_know(visit.hub, visit.who, password, visit.browser, code=code)
 
 
 async def end_others(visit: Visit) -> None:
@@ -86,7 +92,9 @@ async def set_second(visit: Visit) -> Response:
             "the secret is not of this page; begin again", detail_vi="Biểu mẫu đã cũ; hãy làm lại từ đầu."
         ) from exc
     if visit.who.has_password:
-        await must_know(visit, str(visit.form.get("password") or ""))
+        # Or a stolen session with the password would be enough to put another telephone in the place of one's own.
+        present = visit.text("present")[:60] if visit.who.has_second_step else None
+        await must_know(visit, str(visit.form.get("password") or ""), code=present)
     act = acts.Act("accounts.second_step", visit.who.name, visit.now, "own second step")
     codes = await second_step.set_up(
         visit.hub.storage, visit.hub.vault, visit.who.id, secret=secret, code=visit.text("code"), act=act
@@ -109,10 +117,13 @@ async def end_sessions(visit: Visit) -> Response:
 @routes.act("views.save")
 async def save_view(visit: Visit) -> Response:
     """Keep the list as it is under a name."""
+    place = visit.text("place")
+    if not visit.may(place):
+        raise errors.NotFound()
     await views.save(
         visit.hub.storage,
         visit.who.id,
-        place=visit.text("place"),
+        place=place,
         name=visit.text("name"),
         query=visit.text("query"),
         now=visit.now,

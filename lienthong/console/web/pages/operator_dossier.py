@@ -25,28 +25,30 @@ from lienthong.console.web.visit import Visit
 from lienthong.core import storage, tables
 
 routes = Routes()
-_d, _m = tables.dossiers, tables.messages
+_d, _m, _p = tables.dossiers, tables.messages, tables.procedures
 _PAGE = 50
 _LATELY = 500
 _CODE = re.compile(r"[0-9A-Za-z./-]{2,50}")
 _COLUMNS = (
     Column("code", "dossier.code", "code", link="href"),
-    Column("procedure_code", "dossier.procedure", "code"),
+    Column("procedure_code", "dossier.procedure_code", "code", only_in_file=True),
+    Column("procedure", "dossier.procedure", link="procedure_href"),
     Column("organisation", "dossier.organisation"),
     Column("status", "dossier.status", "chip", area="status", sorts=True),
     Column("status_at", "dossier.status_at", "ago", sorts=True),
     Column("due_at", "dossier.due", "day", sorts=True),
     Column("left", "dossier.left", "span", sorts=True),
 )
-_SHOWN = [_d.c[name] for name in ("code", "procedure_code", "organisation", "status", "status_at", "due_at")]
-_SHOWN += [_d.c.finished_at, _d.c.rejected_at]
+_FACTS = ("code", "procedure_code", "organisation", "status", "status_at", "due_at", "finished_at", "rejected_at")
+_SHOWN = (*(_d.c[name] for name in _FACTS), _p.c.name.label("procedure"))
+_NAMED = _d.outerjoin(_p, _p.c.code == _d.c.procedure_code)
 
 
 @routes.page("dossiers")
 async def show(visit: Visit) -> Response:
     """List dossiers by the beginning of their code, or those that messages went out for lately."""
     begins = visit.query.get("code", "").strip()
-    wanted = sa.select(*_SHOWN)
+    wanted = sa.select(*_SHOWN).select_from(_NAMED)
     if _CODE.fullmatch(begins):
         wanted = wanted.where(_d.c.code >= begins, _d.c.code < f"{begins}\x7f").order_by(_d.c.code)
         if after := visit.query.get("after", ""):
@@ -66,7 +68,14 @@ def _row(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
     due, is_over = row["due_at"], bool(row["finished_at"] or row["rejected_at"])
     ahead = due is not None and not is_over and due > visit.now and due < visit.now + timedelta(days=400)
     left = visit.hub.calendar.working_hours_between(visit.now, due) if ahead else None
-    return {**row, "left": left, "href": visit.link("dossiers.one", None, code=row["code"])}
+    code = row["procedure_code"]
+    return {
+        **row,
+        "procedure": row["procedure"] or code,
+        "procedure_href": visit.link("procedures.one", None, code=code) if row["procedure"] else "",
+        "left": left,
+        "href": visit.link("dossiers.one", None, code=row["code"]),
+    }
 
 
 @routes.page("dossiers.one")

@@ -35,13 +35,14 @@ _ROWS = (
     Column("created_at", "messages.created", "ago"),
     Column("moved_at", "messages.moved", "ago"),
     Column("cause", "messages.cause"),
-    Column("last_code", "messages.code", "code"),
+    Column("last_code", "messages.code", "code", only_in_file=True),
 )
 _TRIES = (
     Column("number", "messages.try", "number"),
     Column("started_at", "messages.at", "moment"),
     Column("took", "messages.took", "number"),
     Column("outcome", "messages.outcome", "chip"),
+    Column("cause", "messages.cause"),
     Column("code", "messages.code", "code"),
     Column("detail", "messages.answer"),
 )
@@ -64,9 +65,14 @@ async def show(visit: Visit) -> Response:
         causes = await operator_outbox.groups(hub)
         rows = [_cause(visit, row) for row in causes]
         listing = Listing("causes", _CAUSES, rows, visit.path, asked, total=len(rows)).sorted()
-        return visit.listed(listing, "operator/causes.html", waiting=_waiting(visit, waiting))
+        return visit.listed(
+            listing,
+            "operator/causes.html",
+            waiting=_waiting(visit, waiting),
+            causes=_choices(visit, {row["code"] for row in rows}),
+        )
     limit = operator_outbox.EXPORT if asked.get("export") == "csv" else operator_outbox.PAGE
-    found, cursor = await operator_outbox.rows(hub, asked, limit=limit)
+    found, cursor = await operator_outbox.rows(hub, asked, after=visit.after, limit=limit)
     listing = Listing("messages", _ROWS, [_row(visit, row) for row in found], visit.path, asked, cursor=cursor)
     targets = sorted({*hub.settings.dossiers.targets, *(row["target"] for row in waiting)})
     chosen = operator_outbox.chosen_query(visit)
@@ -81,8 +87,15 @@ async def show(visit: Visit) -> Response:
         targets=[(name, visit.words.of("systems", name)) for name in targets],
         states=[(name, visit.words.of("states", name)) for name in operator_outbox.STATES],
         plans=plans,
-        told=operator_outbox.cause(asked.get("code"), visit.words),
+        causes=_choices(visit, {row["last_code"] or "" for row in await operator_outbox.groups(hub)}),
     )
+
+
+def _choices(visit: Visit, codes: set[str]) -> list[tuple[str, str]]:
+    """Name the causes to filter by: those that something is stuck for now, and the one that is asked for."""
+    named = filter(None, codes | {visit.query.get("code", "")})
+    told = [(code, operator_outbox.cause(code, visit.words).rstrip(".") or code) for code in named]
+    return sorted(told, key=lambda it: it[1])
 
 
 def _cause(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ async def show(visit: Visit) -> Response:
     return visit.listed(
         listing,
         "operator/parcels.html",
+        is_filtered=any(asked.get(name) for name in ("state", "carrier", "dossier_code")),
         questions=Listing("questions", _QUESTIONS, [_question(visit, it) for it in questions], visit.path, asked),
         states=[(name, visit.words.of("parcel_states", name)) for name in postal_views.STATE_VI],
         carriers=[(name, visit.words.of("systems", name)) for name in names],

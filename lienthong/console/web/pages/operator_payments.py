@@ -8,18 +8,19 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from lienthong.bus.flows import payment_desk, payment_refund
+from lienthong.bus.flows import payment_desk, payment_refund, table_files
 from lienthong.console.web import forms, operator_acts
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
-from lienthong.core import errors, storage, tables
+from lienthong.core import errors, journal, storage, tables
 
 routes = Routes()
 _p, _q, _r = tables.payments, tables.payment_questions, tables.payment_refunds
 _PAGE = 50
 STATES = ("created", "pending", "paid", "failed", "expired", "needs_person", "refund_requested", "refunded")
 _WAITS = ("waiting", "ready", "sending", "accepted", "with_person")
+_FOR_A_PERSON = ("waiting", "accepted", "with_person")
 _COLUMNS = (
     Column("reference", "payments.reference", "code", link="href"),
     Column("dossier_code", "payments.dossier", "code", link="dossier"),
@@ -46,11 +47,12 @@ _REFUNDS = (
     Column("reason", "payments.reason"),
     Column("approved_by", "payments.approved_by"),
     Column("finished_at", "payments.finished", "ago"),
+    Column("next", "payments.next"),
 )
 _HEARD = (
     Column("at", "payments.at", "moment"),
-    Column("name", "payments.message"),
-    Column("verdict", "payments.verdict"),
+    Column("name", "payments.message", "code"),
+    Column("verdict", "payments.verdict", "words", area="callback_outcomes"),
     Column("reason", "payments.reason"),
 )
 _STATEMENTS = (
@@ -75,8 +77,6 @@ async def show(visit: Visit) -> Response:
     wanted = sa.select(*_plain(_p, "record", "started")).where(*where).order_by(_p.c.id.desc()).limit(_PAGE + 1)
     async with visit.hub.storage.reading() as conn:
         found = await storage.every(conn, wanted)
-        waiting = await storage.every(conn, _counted(_q, _q.c.closed_at.is_(None)))
-        refunds = await storage.every(conn, _counted(_r, _r.c.state.in_(_WAITS)))
     rows = [_row(visit, row) for row in found[:_PAGE]]
     listing = Listing("payments", _COLUMNS, rows, visit.path, asked)
     listing.cursor = found[_PAGE - 1]["id"] if len(found) > _PAGE else ""
@@ -86,9 +86,22 @@ async def show(visit: Visit) -> Response:
         "operator/payments.html",
         states=[(name, visit.words.of("payment_states", name)) for name in STATES],
         providers=[(name, visit.words.of("systems", name)) for name in providers],
-        waiting=waiting[0]["count"],
-        refunds=refunds[0]["count"],
+        tabs=await _tabs(visit),
+        is_filtered=any(asked.get(name) for name in ("state", "provider", "dossier_code")),
     )
+
+
+async def _tabs(visit: Visit) -> list[tuple[str, str, int | None]]:
+    """Name the three lists, each with how much of it waits for somebody."""
+    async with visit.hub.storage.reading() as conn:
+        waiting = await storage.every(conn, _counted(_q, _q.c.closed_at.is_(None)))
+        refunds = await storage.every(conn, _counted(_r, _r.c.state.in_(_WAITS)))
+    found = [
+        ("attempts", visit.link("payments"), None),
+        ("to_decide", visit.link("payments", {"open": "1"}), waiting[0]["count"]),
+        ("refunds", visit.link("refunds"), refunds[0]["count"]),
+    ]
+    return [(name, href, count) for name, href, count in found if href]
 
 
 def _plain(table: sa.Table, *sealed: str) -> list[sa.Column[Any]]:
@@ -131,7 +144,7 @@ async def _open(visit: Visit) -> Response:
         for row in found
     ]
     listing = Listing("questions", _QUESTIONS, rows, visit.path, visit.query, total=len(rows))
-    return visit.listed(listing, "operator/questions.html")
+    return visit.listed(listing, "operator/questions.html", tabs=await _tabs(visit))
 
 
 def _facts(visit: Visit, facts: Mapping[str, Any]) -> str:
@@ -186,6 +199,7 @@ def _refund(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "asked_by": by,
         "is_own": is_own,
+        "next": visit.words(f"payments.refund_next_{row['state']}") if row["state"] in _FOR_A_PERSON else "",
         "href": visit.link("payments.one", None, id=row["payment_id"]),
     }
 
@@ -196,7 +210,7 @@ async def refunds(visit: Visit) -> Response:
     found = await payment_desk.refunds(visit.hub, open_only=not visit.query.get("all"))
     rows = [_refund(visit, row) for row in found]
     listing = Listing("refunds", _REFUNDS, rows, visit.path, visit.query, total=len(rows))
-    return visit.listed(listing, "operator/refunds.html")
+    return visit.listed(listing, "operator/refunds.html", tabs=await _tabs(visit))
 
 
 # ------------------------------------------------------------------------------------------------------- acts
@@ -216,21 +230,23 @@ async def decide(visit: Visit) -> Response:
 
 @routes.act("payments.ask")
 async def ask(visit: Visit) -> Response:
-    """Ask the intermediary how an attempt stands."""
-    operator_acts.reason(visit)
-    row = await payment_desk.ask(visit.hub, visit.param("id"))
+    """Ask the intermediary how an attempt stands; that it was asked, and why, is written down first."""
+    why, number = operator_acts.reason(visit), visit.param("id")
+    async with visit.hub.storage.transaction() as tx:
+        await journal.write_act(tx, "payments.ask", number, actor=visit.who.name, now=visit.now, reason=why)
+    row = await payment_desk.ask(visit.hub, number)
     return visit.go("payments.one", said="payments.asked_said", id=row["id"])
 
 
 @routes.act("refunds.request")
 async def request(visit: Visit) -> Response:
     """Ask for money to be given back."""
-    why, given = operator_acts.reason(visit), visit.text("amount").replace(".", "").replace(",", "")
-    if given and not given.isdigit():
-        vi, en = "Số tiền phải là số đồng nguyên.", "The amount must be whole đồng."
+    why, given = operator_acts.reason(visit), visit.text("amount")
+    amount = table_files.whole_number(given)
+    if given and amount is None:
+        vi, en = "Số tiền là số đồng nguyên, như 150.000.", "The amount is in whole đồng, like 150.000."
         raise errors.InvalidRequest(problems=(errors.FieldProblem("amount", vi, en),))
     row = (await payment_desk.shown(visit.hub, visit.param("id")))["payment"]
-    amount = int(given) if given else None
     by = visit.who.name
     await payment_refund.request_at_desk(visit.hub, row["id"], amount_vnd=amount, reason=why, by=by)
     return visit.go("payments.one", said="payments.refund_asked", id=row["id"])

@@ -34,6 +34,7 @@ _DIFFERENCES = (
     Column("ours_vnd", "reconciliation.ours", "money"),
     Column("theirs_vnd", "reconciliation.theirs", "money"),
     Column("found_at", "reconciliation.found", "ago"),
+    Column("next", "reconciliation.next"),
 )
 _RUNS = (
     Column("made_at", "reconciliation.made", "ago", link="href"),
@@ -75,6 +76,7 @@ def _difference(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "system": visit.words.of("systems", row["provider"]),
+        "next": "" if row["closed_at"] else visit.words("reconciliation.close_next"),
         "href": visit.link("reconciliation.one", {"at": row["id"]}, id=row["reconciliation_id"]),
     }
 

@@ -16,6 +16,7 @@ from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.console.web import operator_acts
 from lienthong.console.web.listing import Column, Listing
+from lienthong.console.web.pages import catalogue_pages
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
 from lienthong.core import errors, journal, storage, tables
@@ -68,14 +69,15 @@ def _row(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         **{name: counts.get(name) for name in ("seen", "new", "changed", "withdrawn", "failed")},
         "took": ended - row["started_at"] if ended else None,
-        "said": _held(visit, row) or row["note"] or "",
+        "said": _why(visit, row),
         "href": visit.link("sync.one", None, id=row["id"]),
     }
 
 
-def _held(visit: Visit, row: Mapping[str, Any]) -> str:
-    english = (row["counts"] or {}).get("held_en")
-    return str(english if english and visit.words.language == "en" else row["held"] or "")
+def _why(visit: Visit, row: Mapping[str, Any]) -> str:
+    """Say why a run ended as it did; where it waits for a person, also what to do."""
+    told = sync_runs.why(row)[visit.words.language]
+    return f"{told} {visit.words('sync.held_next')}".strip() if row["state"] == "held" else told
 
 
 @routes.page("sync.one")
@@ -101,7 +103,7 @@ async def one(visit: Visit) -> Response:
         listing,
         "operator/sync_run.html",
         run=run,
-        held=_held(visit, run),
+        why=sync_runs.why(run)[visit.words.language],
         counts=run["counts"] or {},
         tabs=[(name, counts[name]) for name in _PARTS if counts.get(name)],
         part=part,
@@ -128,11 +130,22 @@ def _line(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
         "version": detail.get("version"),
         "said": detail.get(language, ""),
         "changes": [
-            (each["label_vi"] if language == "vi" else each["field"], each["old"], each["new"])
+            (
+                catalogue_pages.part(visit.words, each["field"], each["label_vi"]),
+                _told(visit, each, "old"),
+                _told(visit, each, "new"),
+            )
             for each in detail.get("changes", ())
         ],
         "procedure": visit.link("procedures.one", None, code=row["code"]),
     }
+
+
+def _told(visit: Visit, change: Mapping[str, str], side: str) -> str:
+    """Write one side of a change: as it stands, but for the state, which is a code of ours."""
+    if change["field"] != "status":
+        return change[side]
+    return visit.words.of("catalogue", f"status_{change[side]}")
 
 
 # ------------------------------------------------------------------------------------------------------- acts
@@ -161,7 +174,9 @@ async def keep(visit: Visit) -> Response:
     why, run = operator_acts.reason(visit), await _held_run(visit)
     note = f"{visit.who.name}: {why}"[:500]
     async with visit.hub.storage.transaction() as tx:
-        await tx.execute(_r.update().where(_r.c.id == run["id"]).values(state="abandoned", note=note))
+        held = sa.and_(_r.c.id == run["id"], _r.c.state == "held")
+        if not (await tx.execute(_r.update().where(held).values(state="abandoned", note=note))).rowcount:
+            raise _not_held()
         await journal.write_act(tx, "sync.keep", run["id"], actor=visit.who.name, now=visit.now, reason=why)
     return visit.go("sync.one", said="sync.kept", id=run["id"])
 
@@ -180,8 +195,12 @@ async def _held_run(visit: Visit) -> Mapping[str, Any]:
     if run is None:
         raise errors.NotFound("there is no such sync run", detail_vi="Không có lần đồng bộ này.")
     if run["state"] != "held":
-        raise errors.Conflict("this run is not held", detail_vi="Lượt này không bị giữ.")
+        raise _not_held()
     return run
+
+
+def _not_held() -> errors.Conflict:
+    return errors.Conflict("this run is not held", detail_vi="Lượt này không bị giữ.")
 
 
 async def _begin(

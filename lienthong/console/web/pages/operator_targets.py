@@ -27,7 +27,7 @@ _COLUMNS = (
 )
 _CAUSES = (
     Column("cause", "messages.cause", link="rows"),
-    Column("count", "messages.count", "number"),
+    Column("count", "messages.count", "number", link="rows"),
     Column("since", "messages.since", "ago"),
     Column("help", "messages.help"),
 )
@@ -82,7 +82,7 @@ async def one(visit: Visit) -> Response:
         "operator/target.html",
         row=row,
         causes=Listing("causes", _CAUSES, causes, visit.path, visit.query),
-        until=f"{operator_acts.offices_close(visit):%Y-%m-%dT%H:%M}",
+        until=operator_acts.offices_close(visit),
         is_working=visit.hub.calendar.is_working_day(visit.now.date()),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -22,7 +23,7 @@ _COLUMNS = (
     Column("waiting", "overview.waiting", "number", link="waiting_href", sorts=True),
     Column("oldest", "overview.oldest", "span", sorts=True),
     Column("dead", "overview.stuck", "number", link="dead_href", sorts=True),
-    Column("refused", "overview.refused", "number", sorts=True),
+    Column("refused", "overview.refused", "number", link="refused_href", sorts=True),
     Column("hours", "overview.hours", "chart"),
     Column("reason", "overview.reason"),
     Column("window", "overview.window"),
@@ -45,17 +46,21 @@ async def show(visit: Visit) -> Response:
 
 
 def _sentence(visit: Visit, it: standing.Matter) -> str:
-    named = {
-        name: visit.words.of(_AREAS[name], str(value)) if name in _AREAS else value
-        for name, value in it.facts.items()
-    }
+    named = {name: _fact(visit, name, value) for name, value in it.facts.items()}
     if "code" in named:
         named["code"] = operator_outbox.cause(named["code"], visit.words).rstrip(".") or named["code"]
     return visit.words(it.word, **named)
 
 
+def _fact(visit: Visit, name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value[visit.words.language] or forms.NOTHING
+    return visit.words.of(_AREAS[name], str(value)) if name in _AREAS else value
+
+
 def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
     total = sum(it.hours)
+    href = visit.link("systems.one", None, name=it.name)
     title = visit.words("overview.calls", system=visit.words.of("systems", it.name), count=total)
     return {
         "name": visit.words.of("systems", it.name),
@@ -68,7 +73,8 @@ def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
         "hours": charts.sparkline(it.hours, title=title),
         "reason": it.reason,
         "window": _window(visit, it),
-        "href": visit.link("systems.one", None, name=it.name),
+        "href": href,
+        "refused_href": f"{href}#failures" if href else "",
         "waiting_href": visit.link("messages", {"state": "pending", "target": it.name}),
         "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
     }

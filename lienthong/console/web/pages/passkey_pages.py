@@ -18,6 +18,7 @@ routes = Routes()
 @routes.page("sign_in.passkey")
 async def begin_sign_in(visit: Visit) -> Response:
     """Give the browser what it needs to find a passkey of ours; bound to this visitor's form."""
+    _must_be_offered(visit)
     return _json(passkey_ceremony.sign_in_options(visit.hub, bound=visit.form_token))
 
 
@@ -36,10 +37,14 @@ async def try_it(visit: Visit) -> Response:
 @routes.page("own.passkeys")
 async def show(visit: Visit) -> Response:
     """List one's passkeys, with the form that makes another."""
-    is_demanded = passkeys.is_demanded(visit.hub.settings.console, visit.who.roles)
+    chosen = visit.hub.settings.console
+    is_demanded = passkeys.is_demanded(chosen, visit.who.roles)
     held = await passkeys.listed(visit.hub.storage, visit.who.id)
     is_shut_out = is_demanded and bool(held) and not _is_by_passkey(visit)
-    return visit.page("passkeys.html", held=held, is_demanded=is_demanded, is_shut_out=is_shut_out)
+    elsewhere = chosen.public_url if chosen.passkey_domain and not visit.has_passkeys else ""
+    return visit.page(
+        "passkeys.html", held=held, is_demanded=is_demanded, is_shut_out=is_shut_out, elsewhere=elsewhere
+    )
 
 
 @routes.act("own.passkeys.begin")
@@ -119,7 +124,7 @@ def _must_be_by_passkey(visit: Visit, *, has_some: bool) -> None:
 
 
 def _must_be_offered(visit: Visit) -> None:
-    if not visit.hub.settings.console.passkey_domain:
+    if not visit.has_passkeys:
         raise errors.NotFound()
 
 

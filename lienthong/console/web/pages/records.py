@@ -16,7 +16,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lienthong.console.accounts import views
-from lienthong.console.web import charts, security_reading
+from lienthong.console.web import charts, grant_matrix, security_reading
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -100,7 +100,9 @@ async def show(visit: Visit) -> Response:
     listing.rows = [_row(visit, listing, row) for row in found.items]
     listing.cursor = found.next_cursor or ""
     tops = visit.link("records.tops", {name: value for name, value in visit.query.items() if name != "after"})
-    return visit.listed(listing, "security/records.html", chart=chart, total=total, kept=kept, tops=tops)
+    names = await security_reading.key_names(visit.hub, [visit.query.get("key_id")])
+    values = {"chart": chart, "total": total, "kept": kept, "tops": tops}
+    return visit.listed(listing, "security/records.html", key_name="".join(names.values()), **values)
 
 
 def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,8 +170,9 @@ async def tops(visit: Visit) -> Response:
         ][:_TOP]
         heads = (visit.words(f"records.{name}"), visit.words("records.calls"))
         title = visit.words(f"records.top_{name}")
-        found.append(_Top(name, charts.bars(bars, title=title, heads=heads, figure=visit.figure)))
-    return visit.page("security/tops.html", tops=[top for top in found if top.chart])
+        if bars:
+            found.append(_Top(name, charts.bars(bars, title=title, heads=heads, figure=visit.figure)))
+    return visit.page("security/tops.html", tops=found)
 
 
 async def _one(visit: Visit) -> dict[str, Any]:
@@ -192,9 +195,9 @@ async def one(visit: Visit) -> Response:
     row = await _one(visit)
     names = await security_reading.key_names(visit.hub, [row["key_id"]])
     whole = [(name, row[name]) for name in row if name not in ("number", "subject", "detail")]
-    return visit.page(
-        "security/record.html", row=row, whole=whole, key=names.get(row["key_id"]), ten_minutes=_NEAR
-    )
+    told = grant_matrix.told(row["operation"], visit.words)
+    values: dict[str, Any] = {"key": names.get(row["key_id"]), "told": told, "ten_minutes": _NEAR}
+    return visit.page("security/record.html", row=row, whole=whole, **values)
 
 
 @routes.act("records.verify")
@@ -208,7 +211,7 @@ async def verify(visit: Visit) -> Response:
 @routes.act("records.export")
 async def export(visit: Visit) -> Response:
     """Give everything that was recorded in a time with what proves it, as one file to be checked offline."""
-    since, until = _moment(visit, "from"), _moment(visit, "to")
+    since, until = visit.moment("from"), visit.moment("to")
     reason = visit.text("reason")
     problems = []
     if not reason:
@@ -232,15 +235,6 @@ async def export(visit: Visit) -> Response:
         data = await asyncio.to_thread(_packed, out)
     headers = {"content-disposition": f'attachment; filename="{name}.zip"'}
     return Response(data, media_type="application/zip", headers=headers)
-
-
-def _moment(visit: Visit, name: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(visit.text(name))
-    except ValueError:
-        vi, en = "Hãy ghi ngày và giờ.", "Give a day and a time."
-        raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),)) from None
-    return found.replace(tzinfo=clock.VIETNAM) if found.tzinfo is None else found.astimezone(clock.VIETNAM)
 
 
 def _packed(folder: Path) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
-from lienthong.console.web import security_reading
+from lienthong.console.web import grant_matrix, security_reading
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
 from lienthong.core import errors
@@ -44,4 +46,6 @@ async def look(visit: Visit) -> Response:
         security_reading.sources(visit.hub), visit.hub.subjects, number, reader=reader, now=visit.now, days=days
     )
     names = await security_reading.key_names(visit.hub, (row["key_id"] for row in looks.lookers))
-    return visit.page("security/people.html", looks=looks, days=DAYS, chosen=days, reason=reason, names=names)
+    told = {row["operation"]: grant_matrix.told(row["operation"], visit.words) for row in looks.rows}
+    values: dict[str, Any] = {"days": DAYS, "chosen": days, "reason": reason, "names": names, "told": told}
+    return visit.page("security/people.html", looks=looks, **values)

@@ -36,6 +36,7 @@ _COLUMNS = (
     Column("count", "alerts.count", "number"),
     Column("state", "alerts.state", "chip", area="alerts"),
     Column("assignee", "alerts.assignee"),
+    Column("next", "alerts.next"),
 )
 
 
@@ -84,6 +85,7 @@ def line(visit: Visit, alert: Mapping[str, Any], names: Mapping[str, str]) -> di
         "sentence": sentence(visit, alert),
         "about": about(visit, alert, names),
         "about_href": about_href,
+        "next": visit.words(f"alerts.next_{alert['state']}") if alert["state"] != alerts.CLOSED else "",
         "rule_title": title(visit, alert["rule"]),
         "rule_href": visit.link("rules.one", None, rule=alert["rule"]),
         "href": visit.link("alerts.one", None, id=alert["id"]),
@@ -141,7 +143,14 @@ def _chart(visit: Visit, points: list[charts.Banded] | list[charts.Bar]) -> Any:
     banded = [point for point in points if isinstance(point, charts.Banded)]
     if banded:
         heads = (words("alerts.hour"), words("alerts.seen"), words("alerts.from"), words("alerts.at_most"))
-        return charts.banded(banded, title=words("alerts.chart_banded"), heads=heads, figure=visit.figure)
+        return charts.banded(
+            banded,
+            title=words("alerts.chart_banded"),
+            heads=heads,
+            unit=words("alerts.unit"),
+            legend=(words("alerts.legend_seen"), words("alerts.legend_normal"), words("alerts.legend_outside")),
+            figure=visit.figure,
+        )
     bars = [point for point in points if isinstance(point, charts.Bar)]
     if not any(bar.value for bar in bars):
         return None
@@ -166,7 +175,7 @@ def _figures(visit: Visit, alert: Mapping[str, Any]) -> list[tuple[str, Any, Any
 def _figure(visit: Visit, name: str, value: Any) -> Any:
     """Write a figure of a finding: shares in percent, other fractions with their decimals."""
     if isinstance(value, float):
-        text = f"{value * 100:.3g} %" if name.endswith("share") else f"{value:.4g}"
+        text = f"{value * 100:.3g}%" if name.endswith("share") else f"{value:.4g}"
         return text.replace(".", ",") if visit.words.language == "vi" else text
     return forms.number(value, visit.words) if isinstance(value, int) else value
 
@@ -226,7 +235,7 @@ def _of_responses(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, An
     for row in rows:
         kind = visit.words.of("response", row["kind"])
         until = f"{visit.words('alerts.until')} {forms.moment(row['until'], visit.words)}"
-        detail = f"{row['begun_by']}: {row['reason']}. {until}"
+        detail = f"{row['begun_by']}: {row['reason']} ({until})"
         items.append({"at": row["begun_at"], "title": kind, "detail": detail, "state": "", "href": ""})
         if row["undone_at"]:
             told = visit.words("alerts.was_undone", kind=kind)

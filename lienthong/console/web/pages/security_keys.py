@@ -16,8 +16,9 @@ routes = Routes()
 _COLUMNS = (
     Column("prefix", "risks.key", "code", link="href", sorts=True),
     Column("organisation", "risks.organisation", sorts=True),
-    Column("state", "risks.state", "chip", sorts=True),
+    Column("state", "risks.state", "chip", area="key_states", sorts=True),
     Column("risks", "risks.risks", sorts=True),
+    Column("next", "risks.next"),
     Column("last_used_at", "risks.last_used", "ago", sorts=True),
     Column("addresses", "risks.addresses", "number", link="records_href", sorts=True),
     Column("busiest_hour", "risks.busiest_hour", "number", sorts=True),
@@ -45,6 +46,7 @@ def _row(visit: Visit, it: key_risks.KeyRisk) -> dict[str, Any]:
         "organisation": f"{it.key.organisation}, {it.key.system}",
         "state": it.state,
         "risks": ", ".join(visit.words(f"risks.is_{kind}") for kind in it.risks),
+        "next": visit.words(f"risks.do_{it.risks[0]}"),
         "last_used_at": it.last_used_at,
         "addresses": it.addresses,
         "busiest_hour": it.busiest_hour,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from lienthong.bus.flows import maintenance
-from lienthong.console.web import charts, operator_acts, operator_outbox, standing
+from lienthong.console.web import charts, forms, operator_acts, operator_outbox, standing
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.pages import self_check
 from lienthong.console.web.routing import Routes
@@ -46,6 +46,7 @@ async def show(visit: Visit) -> Response:
     prefix = f"LIENTHONG_SYSTEMS__{it.name.upper()}__"
     flat = settings_tree.flat("LIENTHONG", settings.masked(visit.hub.settings))
     chosen = [{"name": name, "value": value} for name, value in sorted(flat) if name.startswith(prefix)]
+    this_hour = visit.now.replace(minute=0, second=0, microsecond=0)
     has_mapping = (Path(engine.SYSTEMS) / f"{it.name}.yml").is_file()
     return visit.page(
         "operator/system.html",
@@ -56,13 +57,13 @@ async def show(visit: Visit) -> Response:
         is_enabled=it.name in visit.hub.systems,
         mapping=visit.link("mappings.one", None, name=it.name) if has_mapping else "",
         version=versions[0] if versions else None,
-        calls=_chart(visit, it, it.hours, "system.calls"),
-        failed=_chart(visit, it, it.failed, "system.failed") if any(it.failed) else "",
+        calls=_chart(visit, it, it.hours, "system.calls") if any(it.hours) else "",
+        failed=_chart(visit, it, it.failed, "system.failed", state="stuck") if any(it.failed) else "",
         pending_href=visit.link("messages", {"state": "pending", "target": it.name}),
         dead_href=visit.link("messages", {"state": "dead", "target": it.name}),
-        until=f"{operator_acts.offices_close(visit):%Y-%m-%dT%H:%M}",
-        begins=f"{visit.now + timedelta(hours=1):%Y-%m-%dT%H:00}",
-        ends=f"{visit.now + timedelta(hours=3):%Y-%m-%dT%H:00}",
+        until=operator_acts.offices_close(visit),
+        begins=this_hour + timedelta(hours=1),
+        ends=this_hour + timedelta(hours=3),
     )
 
 
@@ -74,9 +75,13 @@ async def _standing(visit: Visit) -> standing.System:
     return found
 
 
-def _chart(visit: Visit, it: standing.System, hours: Sequence[int], word: str) -> Any:
+def _chart(visit: Visit, it: standing.System, hours: Sequence[int], word: str, *, state: str = "") -> Any:
     begun = visit.now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=standing.HOURS - 1)
-    bars = [charts.Bar(f"{begun + timedelta(hours=at):%d/%m %H:00}", count) for at, count in enumerate(hours)]
+    begins = [begun + timedelta(hours=at) for at in range(len(hours))]
+    bars = [
+        charts.Bar(forms.hour(at, visit.words), count, state=state)
+        for at, count in zip(begins, hours, strict=True)
+    ]
     title = visit.words(word, count=sum(hours), system=visit.words.of("systems", it.name))
     return charts.histogram(bars, title=title, heads=(visit.words("system.hour"), visit.words(f"{word}_count")))
 
@@ -129,7 +134,7 @@ async def check(visit: Visit) -> Response:
 async def plan(visit: Visit) -> Response:
     """Plan maintenance of this system."""
     name, why = visit.param("name"), operator_acts.reason(visit)
-    begins, ends = operator_acts.moment(visit, "begins_at"), operator_acts.moment(visit, "ends_at")
+    begins, ends = visit.moment("begins_at"), visit.moment("ends_at")
     await maintenance.plan(visit.hub, name, begins, ends, by=visit.who.name, reason=why)
     return visit.go("systems.one", said="system.planned", name=name)
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.responses import Response
 
+from lienthong.console.web import changes
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -34,37 +35,24 @@ async def show(visit: Visit) -> Response:
     query = visit.query
     where = [_t.c.at >= visit.since, _t.c.at <= visit.until]
     where += [_t.c[name] == query[name] for name in _FILTERS if query.get(name)]
-    if query.get("after", "").isdigit():
-        where.append(_t.c.number < int(query["after"]))
+    if visit.after:
+        where.append(_t.c.number < visit.after)
     limit = _EXPORT if query.get("export") == "csv" else _PAGE
     asked = sa.select(_t).where(*where).order_by(_t.c.number.desc()).limit(limit + 1)
     async with visit.hub.storage.reading() as conn:
         found = await storage.every(conn, asked)
         known = await storage.every(conn, sa.select(_t.c.act).distinct().order_by(_t.c.act).limit(200))
     listing = Listing("trail", _COLUMNS, [], visit.path, query)
-    listing.rows = [_row(listing, row) for row in found[:limit]]
+    listing.rows = [_row(visit, listing, row) for row in found[:limit]]
     listing.cursor = str(found[limit - 1]["number"]) if len(found) > limit else ""
     return visit.listed(listing, "trail.html", acts=[row["act"] for row in known])
 
 
-def _row(listing: Listing, row: dict[str, Any]) -> dict[str, Any]:
+def _row(visit: Visit, listing: Listing, row: dict[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "by_actor": listing.address(actor=row["actor"]),
         "by_act": listing.address(act=row["act"]),
         "by_object": listing.address(object=row["object"]),
-        "changes": _changes(row["before"], row["after"]),
+        "changes": changes.told(row["before"], row["after"], visit.words),
     }
-
-
-def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
-    """Say what changed in one line: only what is not as before."""
-    if not after:
-        return ""
-    old = before or {}
-    told = [
-        f"{name}: {old[name]} → {value}" if name in old else f"{name}: {value}"
-        for name, value in after.items()
-        if old.get(name) != value and value not in (None, "", [], {})
-    ]
-    return "; ".join(told)[:400]

@@ -38,6 +38,7 @@
     const link = event.target.closest("a[data-panel]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault(); opener = link; beside(link.href);
+    mark(link.closest("table[data-keys] tbody tr"));
   });
 
   // ---- forms ------------------------------------------------------------------------------------------------------
@@ -72,6 +73,42 @@
     } catch { form.submit(); } finally { button.disabled = false; }
   });
 
+  // What a filter holds goes into the address, and a citizen's number must not.
+  document.addEventListener("input", (event) => {
+    const field = event.target;
+    if (!field.form || field.form.method !== "get" || !field.matches("input:not([data-typed])")) return;
+    const isNumber = /^(\d{9}|\d{12})$/.test(field.value.replace(/[\s.]/g, ""));
+    field.setCustomValidity(isNumber ? document.getElementById("told").dataset.number : "");
+  });
+
+  // ---- days and moments, typed as people here write them -------------------------------------------------------------
+  const two = (number) => String(number).padStart(2, "0");
+  function typed(field) {
+    const found = /^\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:\s+(\d{1,2})(?:[:hg](\d\d)?)?)?\s*$/i.exec(field.value)
+      || /^\s*(\d\d)(\d\d)(\d{4})(?:\s*(\d\d):?(\d\d))?\s*$/.exec(field.value);
+    if (!found || (field.dataset.typed === "moment") !== (found[4] !== undefined)) return null;
+    const [day, month, year, hour, minute] = found.slice(1).map((part) => Number(part || 0));
+    const at = new Date(Date.UTC(year, month - 1, day, hour, minute));
+    return at.getUTCDate() === day && at.getUTCMonth() === month - 1 && at.getUTCHours() === hour && minute < 60 ? at : null;
+  }
+  function write(field, at) {
+    field.value = `${two(at.getUTCDate())}/${two(at.getUTCMonth() + 1)}/${at.getUTCFullYear()}`;
+    if (field.dataset.typed === "moment") field.value += ` ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+    check(field);
+  }
+  function check(field) { field.setCustomValidity(!field.value.trim() || typed(field) ? "" : field.dataset.wrong); }
+  document.addEventListener("input", (event) => { if (event.target.matches("[data-typed]")) check(event.target); });
+  document.addEventListener("change", (event) => {
+    const at = event.target.matches("[data-typed]") && typed(event.target);
+    if (at) write(event.target, at);
+  });
+  document.addEventListener("keydown", (event) => {
+    const step = event.target.matches("[data-typed]") && { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    const at = typed(event.target) || new Date(Date.now() - new Date().getTimezoneOffset() * 60000);
+    event.preventDefault(); at.setUTCDate(at.getUTCDate() + step); write(event.target, at);
+  });
+
   // ---- parts that renew themselves --------------------------------------------------------------------------------
   async function renew(part) {
     if (document.hidden || part.querySelector("details[open]") || part.contains(document.activeElement)) return;
@@ -100,12 +137,15 @@
 
   // ---- keyboard ---------------------------------------------------------------------------------------------------
   const rows = () => [...document.querySelectorAll("table[data-keys] tbody tr")];
+  function mark(row) {
+    rows().forEach((it) => it.classList.remove("at"));
+    if (row) row.classList.add("at");
+  }
   function move(step) {
     const all = rows(); if (!all.length) return;
     const at = all.findIndex((row) => row.classList.contains("at"));
-    all.forEach((row) => row.classList.remove("at"));
     const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + step, 0), all.length - 1)];
-    next.classList.add("at"); next.scrollIntoView({ block: "nearest" });
+    mark(next); next.scrollIntoView({ block: "nearest" });
     const link = next.querySelector("a");
     if (link) link.focus({ preventScroll: true }); else { next.tabIndex = -1; next.focus({ preventScroll: true }); }
   }
@@ -122,6 +162,15 @@
   document.addEventListener("click", (event) => {
     for (const open of document.querySelectorAll("details.menu[open], details.confirm[open]")) if (!open.contains(event.target)) open.open = false;
   });
+
+  // A folded form that would run over the right edge stands under the end of its button.
+  document.addEventListener("toggle", (event) => {
+    const sheet = event.target.open && event.target.querySelector(":scope > .sheet");
+    const around = sheet && sheet.closest("main, .panel");
+    if (!around) return;
+    sheet.classList.remove("back");
+    if (sheet.getBoundingClientRect().right > around.getBoundingClientRect().right) sheet.classList.add("back");
+  }, true);
 
   // ---- copying what is shown once ------------------------------------------------------------------------------------
   document.addEventListener("click", async (event) => {
