@@ -107,9 +107,13 @@ class _Drive:
         except Exception as exc:  # the run of a task: a defect must not stop the other messages
             _log.exception("a message met a defect", extra={"message_id": message.id})
             failure = errors.InternalFault(defect=type(exc).__name__)
+        garbled = 0
+        if isinstance(failure, errors.RemoteGarbled):
+            garbled = await outbox.garbled_tries(self.hub.storage, message)
         verdict = verdicts.decide(
             failure,
             attempt=message.attempts,
+            garbled=garbled,
             waited_s=(started_at - message.waiting_since).total_seconds(),
             rules=self.rules,
         )

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lienthong.core import bulk, clock, crypto, storage, tables
+from lienthong.core import bulk, clock, crypto, errors, storage, tables
 
 SEAL = "message"
 LOST_WORKER = "Server.Hub.WorkerLost"
@@ -333,6 +333,18 @@ async def tries(store: storage.Storage, message_id: str) -> list[dict[str, Any]]
             conn,
             sa.select(table).where(table.c.message_id == message_id).order_by(table.c.number),
         )
+
+
+async def garbled_tries(store: storage.Storage, message: Claimed) -> int:
+    """Count the tries since the waiting began whose answers could not be read."""
+    table = tables.attempts
+    asked = sa.select(sa.func.count()).where(
+        table.c.message_id == message.id,
+        table.c.code == errors.RemoteGarbled.code,
+        table.c.started_at >= message.waiting_since,
+    )
+    async with store.reading() as conn:
+        return int((await conn.execute(asked)).scalar_one())
 
 
 async def waiting_behind(store: storage.Storage, message: dict[str, Any]) -> str | None:

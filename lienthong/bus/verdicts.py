@@ -28,20 +28,21 @@ def decide(
     attempt: int,
     waited_s: float,
     rules: settings.Outbox,
+    garbled: int = 0,
     chance: Callable[[], float] = random.random,
 ) -> Verdict:
     """Say what becomes of a message after one attempt: delivered, later, or dead.
 
     Pure. Trouble that may pass is tried again at growing intervals with full jitter; a refusal is final,
     because asking again would not change the answer. An answer that cannot be read is tried a few times (the
-    effect is unknown) and is then dead, for a person to look at.
+    effect is unknown) and is then dead, for a person to look at; `garbled` such tries came before this one.
     """
     if failure is None:
         return Verdict("delivered")
     ceiling = min(rules.retry_longest_s, rules.retry_first_s * 2 ** min(attempt - 1, 20))
     after_s = ceiling * (0.5 + 0.5 * chance())
     if isinstance(failure, errors.RemoteGarbled):
-        if attempt >= GARBLED_TRIES:
+        if garbled + 1 >= GARBLED_TRIES:
             return Verdict("dead", look_first=True)
         return Verdict("pending", after_s, look_first=True)
     if isinstance(failure, (errors.RemoteForbids, errors.Misconfigured)):

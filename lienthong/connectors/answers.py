@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from lienthong.connectors import http, outcomes
+from lienthong.connectors import base, http, outcomes
 from lienthong.core import errors, money
+from lienthong.mappings import engine
 
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:[/?#][!-~]*)?")
 _LONGEST_ADDRESS = 4000
@@ -32,6 +33,19 @@ def read(reply: http.Reply, opened: Callable[[Any], _Read], *, changes: bool) ->
         if changes:
             raise errors.OutcomeUnknown(system=reply.system, reason=str(error.facts.get("reason", ""))) from None
         raise
+
+
+def refused(mapping: engine.Mapping, *, code: object, said: object) -> errors.RemoteRefused:
+    """Name a refusal with the intermediary's own code and sentence, free of long numbers and addresses."""
+    told, sentence = base.safe_text(code), base.safe_text(said or "")
+    who, after = mapping.spec.authority, f": {sentence}" if sentence else ""
+    return errors.RemoteRefused(
+        f"{who.en} refused with the code {told}{after}",
+        detail_vi=f"{who.vi} từ chối, mã {told}{after}",
+        system=mapping.spec.contract,
+        remote_code=told,
+        remote_message=sentence,
+    )
 
 
 def web_address(value: Any, *, system: str) -> str:

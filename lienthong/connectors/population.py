@@ -97,15 +97,25 @@ def question_fields(
         "citizen_id": asked.citizen_id or "",
         "old_id": asked.old_id or "",
         "full_name": written_name(asked.full_name),
-        "day": f"{birth.day:%Y%m%d}" if birth.day is not None else "",
+        "day": birth.day.isoformat().replace("-", "") if birth.day is not None else "",
         "year": f"{birth.year:04d}" if birth.day is None and birth.year is not None else "",
     }
     return {name: value for name, value in fields.items() if value}
 
 
+_NO_SERVICE_CODE: Final = errors.FieldProblem(
+    "dossier_code",
+    "Cơ sở dữ liệu quốc gia về dân cư yêu cầu mã dịch vụ (tối đa 20 ký tự) của thủ tục này; đơn vị vận hành trục "
+    "đặt bằng lienthong lookups rule.",
+    "The National Population Database wants a service code of this procedure (20 characters at most); the hub's "
+    "operator sets it by lienthong lookups rule.",
+)
+
+
 def _require(fields: Mapping[str, str]) -> None:
+    if not fields["service_code"]:
+        raise errors.InvalidRequest(problems=(_NO_SERVICE_CODE,))
     labels = {
-        "service_code": "mã dịch vụ công của thủ tục",
         "official_code": "mã cán bộ do đơn vị quản lý CSDL cấp",
         "unit_code": "mã đơn vị của cán bộ",
         "account": "tài khoản của cán bộ",

@@ -61,7 +61,8 @@ def run() -> None:
         )
     _send(chosen, hub, sandbox, key, code)
     held = _held(sandbox, code)
-    _say("Cổng DVCQG giả lập đang giữ / the portal holds", json.dumps(held, ensure_ascii=False)[:300])
+    heard = ", ".join(held["statuses"])
+    _say("Cổng DVCQG giả lập đang giữ / the portal holds", f"{code}: mã trạng thái / status codes {heard}")
     public = _call(hub, "GET", f"/v1/enquiries/{code}", key)
     _say("Tra cứu công khai / public enquiry", f"{public['status_vi']}, hẹn trả {public['due_at']}")
 
@@ -102,9 +103,10 @@ def _pay(hub: str, key: str, code: str) -> None:
     with urllib.request.urlopen(f"{started['pay_url']}&choice=pay", timeout=30) as page:  # noqa: S310 - the sandbox
         page.read()
     paid = _until(hub, key, f"/v1/payments/{started['id']}", wanted="paid")
+    amount = f"{paid['amount_vnd']:,}".replace(",", ".")
     _say(
         "Trả trên trang của trung gian / pay on its page",
-        f"{paid['amount_vnd']:,} đ, {paid['state_vi']}, {paid['provider_reference']}",
+        f"{amount} đ, {paid['state_vi']}, {paid['provider_reference']}",
     )
 
 
@@ -119,7 +121,7 @@ def _send(chosen: settings.Settings, hub: str, sandbox: str, key: str, code: str
         "receiver": {"name": "Nguyễn Văn Thử", "phone": "0900000002", **side},
     }
     parcel = _call(hub, "POST", "/v1/parcels", key, asked)
-    _say("Đặt bưu chính phát kết quả / have the result delivered", f"{parcel['carrier']}: {parcel['state']}")
+    _say("Đặt bưu chính phát kết quả / have the result delivered", f"{parcel['carrier']}: {parcel['state_vi']}")
     number = _call(sandbox, "GET", "/_sandbox/parcels?system=vnpost_hcc", "")["items"][-1]["number"]
     _call(sandbox, "POST", f"/_sandbox/parcels/{number}?code=4", "")
     asyncio.run(_watch(chosen))
@@ -127,7 +129,7 @@ def _send(chosen: settings.Settings, hub: str, sandbox: str, key: str, code: str
     dossier = _call(hub, "GET", f"/v1/dossiers/{code}", key)
     _say(
         "Bưu chính báo đã phát / the post has delivered",
-        f"{parcel['state']}; hồ sơ / dossier: {dossier['status']}",
+        f"{parcel['state_vi']}; hồ sơ / dossier: {dossier['status_vi']}",
     )
 
 

@@ -125,11 +125,11 @@ class BodyTooLarge(InvalidRequest):
 
 
 class UnsupportedMedia(InvalidRequest):
-    """The body must be JSON in UTF-8: Content-Type: application/json."""
+    """The body is of a kind that this address does not take: see its Content-Type."""
 
     status = 415
     code = "Client.UnsupportedMedia"
-    vi = "Nội dung phải là JSON mã hoá UTF-8: Content-Type: application/json."
+    vi = "Kiểu nội dung (Content-Type) không phải kiểu mà địa chỉ này nhận."
 
 
 class BodyTooSlow(InvalidRequest):

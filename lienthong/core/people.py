@@ -14,9 +14,11 @@ from pydantic import Field, StringConstraints, model_validator
 from lienthong.core import records
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-CitizenId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
-OldId = Annotated[str, StringConstraints(pattern=r"^\d{9}$")]
+CitizenId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+OldId = Annotated[str, StringConstraints(pattern=r"^[0-9]{9}$")]
 FullName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=100)]
+
+LONGEST_SERVICE_CODE = 20
 
 Gender = Literal["unknown", "male", "female"]
 MaritalStatus = Literal["unknown", "never_married", "married", "divorced_or_widowed"]
@@ -125,7 +127,7 @@ class Errand(records.Record):
     """
 
     number: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    service_code: Annotated[str, StringConstraints(max_length=20)] = ""
+    service_code: Annotated[str, StringConstraints(max_length=LONGEST_SERVICE_CODE)] = ""
     official_code: Annotated[str, StringConstraints(max_length=20)] = ""
     official_account: Annotated[str, StringConstraints(max_length=100)] = ""
     official_phone: Annotated[str, StringConstraints(max_length=30)] = ""

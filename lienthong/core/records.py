@@ -10,14 +10,32 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 ChangeId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 DossierCode = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9.]{0,34}-\d{6}(\d{2})?-\d{4,9}$", max_length=50)
+    str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9.]{0,34}-[0-9]{6}([0-9]{2})?-[0-9]{4,9}$", max_length=50)
 ]
+
+
+def _of_our_times(moment: datetime) -> datetime:
+    """Refuse the ends of the calendar: no term can be counted from them, nor their zone be changed."""
+    if not 1900 <= moment.year <= 2199:
+        raise ValueError("the year must be between 1900 and 2199")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_of_our_times)]
 
 
 class Record(BaseModel):
@@ -291,10 +309,10 @@ class Applicant(Record):
 
     kind: Literal["citizen", "enterprise", "agency", "organisation"] = Field(description="Loại đối tượng")
     name: Name = Field(description="Họ tên hoặc tên tổ chức")
-    citizen_id: Annotated[str, StringConstraints(pattern=r"^(\d{12}|\d{9})$")] | None = Field(
+    citizen_id: Annotated[str, StringConstraints(pattern=r"^([0-9]{12}|[0-9]{9})$")] | None = Field(
         None, description="Số định danh cá nhân (12 số) hoặc CMND (9 số)"
     )
-    tax_code: Annotated[str, StringConstraints(pattern=r"^\d{10}(-?\d{3})?$|^\d{12}$")] | None = Field(
+    tax_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{10}(-?[0-9]{3})?$|^[0-9]{12}$")] | None = Field(
         None, description="Mã số thuế, mã số doanh nghiệp"
     )
     identity_number: Text = Field("", description="Số giấy tờ khác, khi không có hai số trên")
@@ -349,15 +367,15 @@ class DossierSupplement(Record):
     number: int = Field(ge=0, description="Số thứ tự yêu cầu bổ sung")
     requested_by: Text = Field("", description="Người yêu cầu")
     request: Text = Field("", description="Nội dung yêu cầu")
-    requested_at: AwareDatetime | None = Field(None, description="Ngày yêu cầu")
+    requested_at: Moment | None = Field(None, description="Ngày yêu cầu")
     received_by: Text = Field("", description="Người tiếp nhận bổ sung")
     received_note: Text = Field("", description="Thông tin tiếp nhận")
-    received_at: AwareDatetime | None = Field(None, description="Ngày tiếp nhận bổ sung")
+    received_at: Moment | None = Field(None, description="Ngày tiếp nhận bổ sung")
     completed: bool = Field(False, description="Đã bổ sung")
     papers: tuple[DossierAttachment, ...] = Field((), description="Giấy tờ bổ sung")
     fees: tuple[DossierFee, ...] = Field((), description="Lệ phí bổ sung")
-    due_before_at: AwareDatetime | None = Field(None, description="Ngày hẹn trả trước")
-    due_after_at: AwareDatetime | None = Field(None, description="Ngày hẹn trả mới")
+    due_before_at: Moment | None = Field(None, description="Ngày hẹn trả trước")
+    due_after_at: Moment | None = Field(None, description="Ngày hẹn trả mới")
 
 
 class DossierResult(Record):
@@ -382,9 +400,9 @@ class Dossier(Record):
         description="Trích yếu"
     )
     channel: Channel = Field(description="Kênh thực hiện")
-    submitted_at: AwareDatetime = Field(description="Ngày nộp")
-    received_at: AwareDatetime | None = Field(None, description="Ngày tiếp nhận")
-    due_at: AwareDatetime | None = Field(None, description="Ngày hẹn trả")
+    submitted_at: Moment = Field(description="Ngày nộp")
+    received_at: Moment | None = Field(None, description="Ngày tiếp nhận")
+    due_at: Moment | None = Field(None, description="Ngày hẹn trả")
     agency: Name = Field(description="Mã định danh hoặc tên cơ quan giải quyết")
     unit: Text = Field("", description="Đơn vị xử lý")
     return_by: Literal["in_person", "postal"] = Field("in_person", description="Hình thức nhận kết quả")
@@ -421,16 +439,16 @@ class StatusChange(Record):
     """One change of a dossier's status, as reported by the system that handles it (cập nhật tiến độ)."""
 
     status: Status = Field(description="Trạng thái sau bước này")
-    occurred_at: AwareDatetime = Field(description="Thời điểm xử lý")
+    occurred_at: Moment = Field(description="Thời điểm xử lý")
     handled_by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] = Field(
         description="Người xử lý"
     )
     position: Text = Field("", description="Chức danh")
     unit: Text = Field("", description="Phòng ban xử lý")
     note: Text = Field("", description="Nội dung xử lý")
-    due_at: AwareDatetime | None = Field(None, description="Ngày hẹn trả mới, nếu thay đổi")
-    step_started_at: AwareDatetime | None = Field(None, description="Ngày bắt đầu bước")
-    step_due_at: AwareDatetime | None = Field(None, description="Ngày kết thúc bước theo quy định")
+    due_at: Moment | None = Field(None, description="Ngày hẹn trả mới, nếu thay đổi")
+    step_started_at: Moment | None = Field(None, description="Ngày bắt đầu bước")
+    step_due_at: Moment | None = Field(None, description="Ngày kết thúc bước theo quy định")
     change_id: ChangeId | None = Field(
         None, description="Số của lần cập nhật ở hệ thống gửi; gửi lại cùng số là cùng một lần"
     )

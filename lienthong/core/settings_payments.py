@@ -18,7 +18,7 @@ class Payments(BaseModel):
     silent_minutes: int = Field(15, ge=1, le=1_440, description="then the intermediary is asked how it stands")
     alert_hours: int = Field(24, ge=1, description="an attempt without an end for so long is an alert")
     two_people_above_vnd: int = Field(
-        5_000_000, ge=0, description="larger refunds need the approval of a second person"
+        5_000_000, ge=0, description="above this, all refunds of a payment together, a second person must approve"
     )
     return_url: str = Field("", description="page for the payer afterwards, where the request names none")
     refund_wait_hours: int = Field(

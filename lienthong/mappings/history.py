@@ -32,7 +32,7 @@ class Version:
 
 
 async def keep(store: storage.Storage, *, now: datetime) -> list[str]:
-    """Keep every file that is not as it was at the last start; gives their names."""
+    """Keep every file that is not as it was at the last start; gives their names, none at the very first."""
     found = await asyncio.to_thread(_files)
     async with store.transaction() as tx:
         if not store.is_sqlite:
@@ -47,7 +47,7 @@ async def keep(store: storage.Storage, *, now: datetime) -> list[str]:
         ]
         if changed:
             await tx.execute(_v.insert(), changed)
-    return [str(row["name"]) for row in changed]
+    return [str(row["name"]) for row in changed] if held else []
 
 
 async def of(store: storage.Storage, name: str) -> list[Version]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from lienthong.core import records
 
-_CODE = re.compile(r"^\d\.\d{6}(\.\S+)?$")
+_CODE = re.compile(r"^[0-9]\.[0-9]{6}(\.\S+)?$")
 _DECISION = re.compile(r"^\d+[a-zA-Z]?(/\d{4})?/QĐ-[A-ZĐ]+(-[A-ZĐ0-9]+)*$")
 SEEN_MAX = 120
 
@@ -67,6 +67,11 @@ class Kind(StrEnum):
         "Không có cơ quan thực hiện.",
         "No executing agency is named.",
     )
+    NOT_PUBLIC = (
+        "not_public",
+        "Có trong danh sách nhưng nguồn ghi là không công khai.",
+        "It is in the list, but the source says that it is not public.",
+    )
     NO_FIELD = "no_field", "Không có lĩnh vực.", "No field of administration is named."
     AGENCY_NAME_UNKNOWN = (
         "agency_name_unknown",
@@ -100,6 +105,8 @@ def inspect(procedure: records.Procedure) -> Iterator[records.Oddity]:
     """Find what is odd in a procedure as it stands, wherever it came from."""
     if not _CODE.match(procedure.code):
         yield oddity(Kind.CODE_PATTERN, "code", procedure.code)
+    if not procedure.published:
+        yield oddity(Kind.NOT_PUBLIC, "published")
     yield from _in_names(procedure)
     yield from _in_decision(procedure.decision.number)
     if not procedure.fields:

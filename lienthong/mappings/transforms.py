@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THOUSANDS = re.compile(r"^\d{1,3}([.,]\d{3})+$")
-_NUMBER = re.compile(r"^-?\d{1,18}([.,]\d{1,6})?$")
+_NUMBER = re.compile(r"^-?\d{1,18}([.,]\d{1,20})?$")
 _HUNDREDTHS = re.compile(r"[1-9][0-9]{0,12}00|0")
 _DAY_FIRST = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?$")
 

@@ -22,7 +22,7 @@ async def check_everything(hub: Hub) -> list[records.CheckResult]:
     checks = [check_database(hub), check_redis(hub), check_upkeep(hub)]
     found = [*await asyncio.gather(*checks), *risks(hub.settings)]
     remote = await asyncio.gather(*(check_system(hub, name) for name in hub.systems))
-    return [*found, *(line for lines in remote for line in lines)]
+    return [*found, *missing_targets(hub), *(line for lines in remote for line in lines)]
 
 
 async def check_database(hub: Hub) -> records.CheckResult:
@@ -96,6 +96,20 @@ async def check_upkeep(hub: Hub) -> records.CheckResult:
 
 def _is_overdue(expression: str, last: datetime, now: datetime) -> bool:
     return now - timetable.next_after(expression, last, job=timetable.RECORD_UPKEEP) > LATE
+
+
+def missing_targets(hub: Hub) -> list[records.CheckResult]:
+    """Name the systems that are to hear of dossiers and are not connected: until then no change is taken."""
+    return [
+        records.CheckResult(
+            name="dossier_targets",
+            ok=False,
+            vi=f"Nơi nhận {name} chưa được bật: trục chưa nhận được cập nhật trạng thái nào.",
+            en=f"The target {name} is not enabled: no change of status can be taken.",
+        )
+        for name in hub.settings.dossiers.targets
+        if name not in hub.systems
+    ]
 
 
 def risks(chosen: settings.Settings) -> list[records.CheckResult]:

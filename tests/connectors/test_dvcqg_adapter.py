@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from conformance import CataloguePromises, ReceiverPromises, Stage, snapshot, step, text
 
+from lienthong.connectors.dvcqg_adapter import auth
 from lienthong.core import errors, records
 from lienthong.sandbox import app as sandbox_app
 from lienthong.sandbox import moods
@@ -83,6 +85,20 @@ async def test_a_refused_account_is_tried_once_by_all_waiting_calls(stage: Stage
     found = await asyncio.gather(*(wrong.has_dossier("x") for _ in range(50)), return_exceptions=True)
     assert {type(it) for it in found} == {errors.RemoteForbids}
     assert stage.wire.services() == ["login"]
+
+
+async def test_a_login_that_gives_the_same_session_again_is_done_once_by_all_waiting_calls() -> None:
+    logins: list[str] = []
+
+    async def log_in() -> str:
+        logins.append("session")
+        await asyncio.sleep(0)
+        return "the same"
+
+    session = auth.Session(log_in)
+    old = await session.current()
+    assert set(await asyncio.gather(*(session.renew(old) for _ in range(50)))) == {"the same"}
+    assert len(logins) == 2
 
 
 async def test_sessions_that_run_out_under_way_do_no_harm() -> None:
@@ -184,6 +200,11 @@ async def test_agencies_given_as_text_become_the_text_beside_the_list(stage: Sta
     assert ("unexpected_shape", "executing_agencies") in kinds(found)
 
 
+async def test_a_procedure_that_is_listed_and_not_public_is_reported(stage: Stage) -> None:
+    assert ("not_public", "published") in kinds(await fetched(stage, TRANGTHAI="0"))
+    assert ("not_public", "published") not in kinds(await fetched(stage))
+
+
 async def test_an_unknown_unit_of_time_is_kept_as_text_and_reported(stage: Stage) -> None:
     found = await fetched(
         stage, CACHTHUCTHUCHIEN=[{"KENH": 1, "THOIGIAN": {"THOIGIANGIAIQUYET": 7.5, "DONVITINH": "Tuần trăng"}}]
@@ -243,6 +264,15 @@ async def test_an_answer_already_there_is_followed_by_one_update(stage: Stage, c
     assert json.loads(stage.app.held.ledger.dossiers["H56.14-260115-0001"].item)["TrichYeuHoSo"] == "Mới"
     updating = [body["isUpdating"] for _, body in stage.wire.sent if "isUpdating" in body]
     assert updating == ["False", "False", "True"]
+
+
+async def test_already_there_in_decomposed_letters_is_already_there(stage: Stage) -> None:
+    words = unicodedata.normalize("NFD", "Hồ sơ đã tồn tại")
+    answers = [{"error_code": 0, "message": words}, {"error_code": 0, "message": "thành công"}]
+    stage.answer_all(lambda: text(json.dumps(answers.pop(0)))())
+    receipt = await stage.connector.put_dossier(snapshot(), known=False, look_first=False, message_id="m")
+    assert receipt.duplicate
+    assert [body["isUpdating"] for _, body in stage.wire.sent if "isUpdating" in body] == ["False", "True"]
 
 
 async def test_an_update_that_is_refused_after_a_duplicate_is_a_refusal(stage: Stage) -> None:

@@ -200,6 +200,10 @@ def test_a_result_for_another_partner_is_not_ours(stage: Stage) -> None:
         stage.connector.read_callback(callback(signed(MaDoiTac="LGSPOTHER")))
 
 
+def test_a_result_that_names_no_currency_was_taken_for_dong(stage: Stage) -> None:
+    assert stage.connector.read_callback(callback(signed(MaTienTe=""))).currency == ""
+
+
 def test_text_in_other_letters_than_signed_is_forged(stage: Stage) -> None:
     good = signed(ThongTinGiaoDich="Hồ sơ")
     assert stage.connector.read_callback(callback(good)).state == "paid"
@@ -353,6 +357,14 @@ async def test_a_payment_that_is_refused_or_lost_says_so(stage: Stage) -> None:
         with pytest.raises(error):
             await stage.connector.start(order())
     assert len(stage.wire.requests) == 8
+
+
+async def test_a_refusal_did_not_say_who_refused_and_why(stage: Stage) -> None:
+    stage.answer_all(lambda: httpx.Response(200, json={"MaLoi": "99", "MoTaLoi": "Thiếu DiaChiNguoiNop"}))
+    with pytest.raises(errors.RemoteRefused) as refused:
+        await stage.connector.start(order())
+    said = "Nền tảng thanh toán Cổng DVCQG từ chối, mã 99: Thiếu DiaChiNguoiNop"
+    assert refused.value.detail("vi") == said
 
 
 async def test_a_receipt_comes_as_a_file_or_as_an_address(stage: Stage) -> None:

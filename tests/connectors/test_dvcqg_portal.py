@@ -96,6 +96,13 @@ async def test_a_list_that_is_not_whole_is_never_taken_for_whole(stage: Stage, f
         await stage.open(page_size=2).list_procedures()
 
 
+async def test_a_portal_that_gives_smaller_pages_than_asked_for_is_read_to_the_end(stage: Stage) -> None:
+    stage.wire.fault = pages(
+        {"total": 3, "lastId": "2", "items": rows("1", "2")}, {"total": 3, "lastId": "3", "items": rows("3")}
+    )
+    assert [it.key for it in await stage.open(page_size=50).list_procedures()] == ["1", "2", "3"]
+
+
 async def test_rows_that_come_twice_are_kept_once(stage: Stage) -> None:
     stage.wire.fault = pages(
         {"total": 3, "lastId": "2", "items": rows("1", "2")}, {"total": 3, "lastId": "3", "items": rows("2", "3")}

@@ -12,6 +12,7 @@ import pytest
 from conformance import SECRET, ConnectorPromises, text
 from imitation_stage import ERRAND, Stage
 
+from lienthong.connectors import bearer
 from lienthong.core import errors
 from lienthong.sandbox import app as sandbox_app
 
@@ -123,6 +124,40 @@ async def test_a_refused_token_is_got_anew_once_however_many_calls_met_it(stage:
     stage.own.tokens.append("ended elsewhere")
     await asyncio.gather(*(ask(stage) for _ in range(5)))
     assert len(stage.own.tokens) == 3
+
+
+@pytest.mark.parametrize("outcome", ["another token", "the same token", "refused"])
+async def test_however_many_calls_wait_for_a_token_it_is_asked_for_once(stage: Stage, outcome: str) -> None:
+    asked: list[str] = []
+
+    async def obtain() -> tuple[str, float]:
+        asked.append(outcome)
+        await asyncio.sleep(0)
+        if outcome == "refused" and len(asked) > 1:
+            raise errors.RemoteForbids(system="ngsp", remote_code="HTTP 401")
+        return (f"token-{len(asked)}" if outcome == "another token" else "token-1"), 3600.0
+
+    token = bearer.Token(obtain, lambda: stage.now)
+    old = await token.current()
+    found = await asyncio.gather(*(token.current(refused=old) for _ in range(50)), return_exceptions=True)
+    assert len(asked) == 2
+    assert len(set(map(str, found))) == 1
+
+
+async def test_who_gives_up_while_getting_a_token_leaves_nobody_without(stage: Stage) -> None:
+    asked: list[int] = []
+
+    async def obtain() -> tuple[str, float]:
+        asked.append(1)
+        await asyncio.sleep(0.05 if len(asked) == 1 else 0)
+        return "token", 3600.0
+
+    token = bearer.Token(obtain, lambda: stage.now)
+    calls = [asyncio.create_task(token.current()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    calls[0].cancel()
+    assert await asyncio.gather(*calls[1:]) == ["token", "token"]
+    assert len(asked) == 2
 
 
 async def test_a_token_that_is_refused_again_is_a_matter_for_people(stage: Stage) -> None:

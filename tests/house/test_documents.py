@@ -13,13 +13,18 @@ import typer.main
 import yaml
 from pydantic import BaseModel
 
+from lienthong.bus import outbox, targets
+from lienthong.bus.flows import postal_states, reconciliation_states
 from lienthong.connectors import registry
 from lienthong.console.cli import main
 from lienthong.core import errors, settings
+from lienthong.monitoring import event_alerts
+from lienthong.monitoring.detectors import findings
 
 ROOT = Path(__file__).parents[2]
 READMES = (ROOT / "README.md", ROOT / "README.vi.md")
 RUNNING = ROOT / "docs" / "running.md"
+ON_CALL = ROOT / "docs" / "on-call.md"
 COMPOSE = ROOT / "docker" / "compose.yml"
 EXAMPLE = ROOT / "docker" / "env.example"
 PAGES = sorted(
@@ -84,6 +89,23 @@ def test_the_settings_table_says_what_the_code_says() -> None:
 
 def test_every_setting_is_explained_in_vietnamese() -> None:
     assert [name for name, _, vietnamese, _ in ROW.findall(text(RUNNING)) if not vietnamese.strip()] == []
+
+
+def states() -> Iterator[str]:
+    """Give every state, question, rule and event that the desks, the commands and the alerts can show."""
+    yield from (*outbox.UNFINISHED, "delivered", "dropped")
+    yield from (targets.ACTIVE, targets.SUSPENDED, targets.PAUSED)
+    yield from (*findings.RULES, *event_alerts.KINDS)
+    words = ROOT / "lienthong" / "console" / "web" / "words"
+    for name in ("sync_states", "key_states", "payment_states", "payment_kinds", "refund_states", "parcel_kinds"):
+        yield from yaml.safe_load(text(words / f"{name}.yml"))
+    yield from reconciliation_states.KINDS_VI
+    yield from get_args(postal_states.State)
+
+
+def test_whoever_is_on_call_finds_every_state_and_what_to_do() -> None:
+    told = set(re.findall(r"`([a-z_.]+)`", text(ON_CALL)))
+    assert sorted(set(states()) - told) == []
 
 
 def example_names() -> dict[str, str]:
@@ -184,10 +206,18 @@ def test_both_readmes_name_the_same_commands() -> None:
     assert first == second
 
 
-def test_the_readmes_name_every_command() -> None:
-    named = " ".join(table_commands(text(READMES[0])))
-    group: Any = typer.main.get_command(main.app)
-    assert [name for name in group.commands if f"lienthong {name}" not in named] == []
+def every_command(group: Any, path: str) -> Iterator[str]:
+    for name in group.commands:
+        below, here = group.commands[name], f"{path} {name}"
+        yield from every_command(below, here) if hasattr(below, "commands") else (here,)
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_the_readmes_name_every_command(page: Path) -> None:
+    rows = re.findall(r"^\| (`lienthong [^|]*) \|", text(page), re.MULTILINE)
+    named = set(re.findall(r"`([^`]+)`", " ".join(rows)))
+    named |= {f"{row.split('`')[1]} {name}" for row in rows for name in row.rpartition("` ")[2].split(", ")}
+    assert sorted({*every_command(typer.main.get_command(main.app), "lienthong")} - named) == []
 
 
 def test_the_readmes_make_targets_exist() -> None:

@@ -39,12 +39,12 @@ RESULTS = st.builds(records.DossierResult, name=WORDS, code=WORDS, component_cod
 CITIZENS = st.builds(
     records.Applicant,
     kind=st.just("citizen"), name=WORDS, phone=WORDS, email=WORDS, fax=WORDS, portal_account=WORDS,
-    citizen_id=st.from_regex(r"\A(\d{12}|\d{9})\Z"), tax_code=st.none(), identity_verified=st.booleans(),
+    citizen_id=st.from_regex(r"\A([0-9]{12}|[0-9]{9})\Z"), tax_code=st.none(), identity_verified=st.booleans(),
 )  # fmt: skip
 ENTERPRISES = st.builds(
     records.Applicant,
-    kind=st.just("enterprise"), name=WORDS, phone=WORDS, tax_code=st.from_regex(r"\A\d{10}\Z"),
-    citizen_id=st.none() | st.from_regex(r"\A\d{12}\Z"),
+    kind=st.just("enterprise"), name=WORDS, phone=WORDS, tax_code=st.from_regex(r"\A[0-9]{10}\Z"),
+    citizen_id=st.none() | st.from_regex(r"\A[0-9]{12}\Z"),
 )  # fmt: skip
 DOSSIERS = st.builds(
     records.Dossier,

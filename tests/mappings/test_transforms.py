@@ -103,5 +103,9 @@ def test_a_quantity_is_the_same_however_it_comes(sent: Any) -> None:
     assert str(transforms.TRANSFORMS["decimal_text"].read(sent)) == "7"
 
 
+def test_a_share_of_a_third_is_a_quantity() -> None:
+    assert round(transforms.TRANSFORMS["decimal"].read(100 / 3), 6) == Decimal("33.333333")
+
+
 def test_text_is_normalised_so_that_equal_names_are_equal() -> None:
     assert transforms.plain("Hô\u0323 ti\u0323ch\xa0") == "Hộ tịch"

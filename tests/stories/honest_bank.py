@@ -38,6 +38,8 @@ class Account:
     is_reversed: bool = False
     # What the hub has been told with proof: this is what it may know, and must.
     told: set[tuple[str, int | None, str]] = field(default_factory=set)
+    # Whether it was told that the attempt had ended when it knew already that it was paid.
+    is_ended_after_paid: bool = False
 
     def say(self, state: str, amount_vnd: int | None = FEE, *, transaction: int = 1) -> None:
         """Write down a new word."""
@@ -81,6 +83,12 @@ class Bank(payment_town.Intermediary):
     starting: Starting = "well"
     giving: Giving = "done"
     is_reachable: bool = True
+    # One that is not calls back and does nothing else: a person gives money back by hand.
+    is_askable: bool = True
+    # Whether its answer about a payment tells that something of it was given back, as VNPAY's does.
+    tells_refunds: bool = False
+    # The refunds of which the hub, or a person of it, has heard that they are done.
+    heard_done: set[str] = field(default_factory=set)
     # What no hub may ask of a bank.
     outrages: list[str] = field(default_factory=list)
 
@@ -100,16 +108,21 @@ class Bank(payment_town.Intermediary):
 
     async def query(self, order: money.PaymentOrder) -> money.PaymentNews:
         account = self.accounts.get(order.reference)
+        if not self.is_askable:
+            raise errors.NotOffered(system=self.name)
         if not self.is_reachable:
             raise errors.RemoteUnavailable(system=self.name)
         if account is None:
             raise errors.RemoteRefused(system=self.name, remote_code="91")
+        if self.tells_refunds and account.given_back_vnd:
+            return self.news(order.reference, state="reversed", amount_vnd=None, provider_reference="")
         waiting = self.news(order.reference, state="pending", amount_vnd=None, provider_reference="")
         return self._told(account.words[-1] if account.words else waiting)
 
     def _told(self, news: money.PaymentNews) -> money.PaymentNews:
         account = self.accounts.get(news.reference)
         if account is not None and (news.currency, news.partner) == ("VND", "LGSP"):
+            account.is_ended_after_paid |= account.is_proven and news.state in ("failed", "expired")
             account.told.add((news.state, news.amount_vnd, news.provider_reference))
         return news
 
@@ -124,11 +137,14 @@ class Bank(payment_town.Intermediary):
             self.outrages.append("more given back than came in")
         if any(state == "reversed" for state, *_ in account.told):
             self.outrages.append("a refund of money of which the bank has said that it went back")
+        if not self.is_askable:
+            raise errors.NotOffered(system=self.name)
         giving = "refused" if account.is_reversed else self.giving
         if giving in ("done", "accepted", "refused", "lost_answer"):
             state: Literal["done", "accepted", "refused"] = "done" if giving == "lost_answer" else giving
             self.given_back[order.request_number] = GivenBack(account, order.amount_vnd, state)
             if giving != "lost_answer":
+                self._heard(order.request_number)
                 return money.RefundNews(state=state, provider_reference=f"R{order.request_number[-6:]}")
         if giving == "unavailable":
             raise errors.RemoteUnavailable(system=self.name)
@@ -137,8 +153,19 @@ class Bank(payment_town.Intermediary):
     async def query_refund(self, order: money.RefundOrder) -> money.RefundNews:
         if not self.is_reachable:
             raise errors.RemoteUnavailable(system=self.name)
-        state = self.given_back[order.request_number].state
+        state = self._heard(order.request_number)
         return money.RefundNews(state="pending" if state == "accepted" else state)
+
+    def tell(self, account: Account, number: str, amount_vnd: int) -> Literal["done", "accepted", "refused"]:
+        """Say by telephone how a refund stands; whoever cannot be asked by the hub gives it back by hand now."""
+        if not self.is_askable:
+            self.given_back.setdefault(number, GivenBack(account, amount_vnd, "done"))
+        return self._heard(number) if number in self.given_back else "refused"
+
+    def _heard(self, number: str) -> Literal["done", "accepted", "refused"]:
+        state = self.given_back[number].state
+        self.heard_done |= {number} if state == "done" else set()
+        return state
 
     def finish(self, number: str, *, well: bool) -> None:
         """End a refund that was only accepted so far."""

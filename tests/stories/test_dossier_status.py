@@ -108,7 +108,7 @@ async def test_the_same_change_twice_is_one_change_with_one_message(world: World
     await declared(world)
     first = await report(world, "received", change_id="a1")
     again = await report(world, "received", change_id="a1")
-    assert (again.message_id, again.repeated) == (first.message_id, True)
+    assert (again.message_id, again.messages, again.repeated) == (first.message_id, first.messages, True)
     await world.drive()
     assert len(world.held()["steps"]) == 1
 
@@ -323,6 +323,30 @@ async def test_times_that_come_from_different_requests_must_agree_all_the_same(w
     assert [problem.field for problem in refused.value.problems] == ["due_at"]
     with pytest.raises(errors.InvalidRequest):
         await report(world, "received", due_at=BEGUN - timedelta(days=3))
+
+
+async def test_a_late_change_leaves_what_a_later_one_said_of_the_due_date_and_the_end(world: World) -> None:
+    due = [BEGUN + timedelta(days=days) for days in (4, 8)]
+    await declared(world)
+    await report(world, "received")
+    await report(world, "processing", minutes=30, due_at=due[1])
+    await report(world, "finished", minutes=60)
+    await report(world, "finished", minutes=20, due_at=due[0], note="đến muộn")
+    await report(world, "processing", minutes=40, due_at=due[1] + timedelta(days=1), note="gia hạn đến muộn")
+    view = await dossier_reading.get(world.hub, CODE, caller=caller())
+    assert view.finished_at == BEGUN + timedelta(minutes=60)
+    assert view.dossier.due_at == due[1] + timedelta(days=1)
+
+
+async def test_a_submission_time_that_was_declared_wrong_can_be_put_right(world: World) -> None:
+    wrong = BEGUN + timedelta(days=10)
+    await declared(world, submitted_at=wrong, due_at=None)
+    await declared(world)
+    view = await dossier_reading.get(world.hub, CODE, caller=caller())
+    assert view.status_at == dossier().submitted_at
+    assert view.answer_by is not None
+    assert view.answer_by < wrong
+    assert (await report(world, "received")).status is records.Status.RECEIVED
 
 
 async def test_two_declarations_of_one_dossier_at_once_make_one_dossier(world: World) -> None:

@@ -93,6 +93,16 @@ async def test_a_persons_longer_pause_stays(stage: desk.Stage) -> None:
     assert (held.reason, held.probe_at) == ("chờ văn bản", None)
 
 
+async def test_of_two_windows_that_overlap_the_other_still_holds_its_target(stage: desk.Stage) -> None:
+    first = await plan(stage, timedelta(), 2 * HOUR)
+    longer = await plan(stage, timedelta(), 3 * HOUR)
+    await maintenance.begin_due(stage.hub)
+    assert (await state(stage)).probe_at == longer.ends_at
+    await maintenance.cancel(stage.hub, longer.id, by="lan", reason="hoãn")
+    held = await state(stage)
+    assert (held.state, held.probe_at) == (targets.PAUSED, first.ends_at)
+
+
 async def test_a_window_that_is_called_off_lets_go_of_its_target(stage: desk.Stage) -> None:
     window = await plan(stage, timedelta(), HOUR)
     await maintenance.begin_due(stage.hub)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from catalogue_source import Clock, Source, opened, procedure, some
 
 from lienthong.bus import hub as hubs
-from lienthong.bus.flows import procedure_sync
+from lienthong.bus.flows import procedure_sync, sync_undo
 from lienthong.console.web import app
 from lienthong.console.web.pages import operator_sync
 from lienthong.core import errors, storage, tables
@@ -158,6 +158,23 @@ async def test_a_run_is_taken_back_and_a_daily_run_leaves_it_so(
     again = await procedure_sync.run(hub)
     assert (again.counts.changed, again.counts.withdrawn) == (0, 0)
     assert (await catalogue(hub))["1.000007"] == before["1.000007"]
+
+
+async def test_what_had_been_withdrawn_is_withdrawn_again_when_its_return_is_taken_back(
+    hub: hubs.Hub, source: Source, clock: Clock
+) -> None:
+    await procedure_sync.run(hub)
+    gone = source.procedures.pop("1.000003")
+    clock.forward(hours=1)
+    await procedure_sync.run(hub)
+    before = await catalogue(hub)
+    source.publish(gone)
+    clock.forward(hours=1)
+    report = await procedure_sync.run(hub)
+    assert (await catalogue(hub))["1.000003"][1] == "active"
+    clock.forward(minutes=5)
+    await sync_undo.undo(hub, report.run_id, by="lan", reason="nguồn công bố nhầm")
+    assert await catalogue(hub) == before
 
 
 async def test_only_the_last_run_can_be_taken_back(hub: hubs.Hub, source: Source, clock: Clock) -> None:

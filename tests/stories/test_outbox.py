@@ -102,6 +102,29 @@ async def test_every_message_arrives_once_and_each_lane_keeps_its_order(hub: hub
     assert await states(hub) == {"delivered": 60}
 
 
+async def test_after_a_long_outage_one_answer_that_cannot_be_read_is_not_the_end(hub: hubs.Hub) -> None:
+    await put(hub, "lane")
+    elsewhere = Elsewhere()
+    failures: list[errors.HubError] = [errors.RemoteUnavailable() for _ in range(7)]
+    failures += [errors.RemoteGarbled(), errors.RemoteGarbled()]
+    elsewhere.answer = lambda _: failures.pop(0) if failures else None
+    await drive(hub, elsewhere, idle_s=1.0)
+    assert await states(hub) == {"delivered": 1}
+    assert elsewhere.calls == 10
+
+
+async def test_a_person_who_retries_an_unreadable_message_gets_as_many_tries_again(hub: hubs.Hub) -> None:
+    await put(hub, "lane")
+    elsewhere = Elsewhere()
+    elsewhere.answer = lambda _: errors.RemoteGarbled() if elsewhere.calls < 9 else None
+    await drive(hub, elsewhere, idle_s=1.0)
+    assert (await states(hub), elsewhere.calls) == ({"dead": 1}, 6)
+    async with hub.storage.transaction() as tx:
+        assert await outbox.retry(tx, now=hub.now()) == 1
+    await drive(hub, elsewhere, idle_s=1.0)
+    assert await states(hub) == {"delivered": 1}
+
+
 async def test_order_holds_when_every_third_try_fails(hub: hubs.Hub) -> None:
     sent = defaultdict(list)
     for n in range(40):

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -19,13 +19,14 @@ from typing import Any, Literal, TypeVar, get_args
 import honest_bank
 import payment_town
 import pytest
+import statement_files
 from honest_bank import Account, Bank
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from payment_town import FEE
 
-from lienthong.bus.flows import payment, payment_refund, payment_watch
+from lienthong.bus.flows import payment, payment_desk, payment_refund, payment_watch
 from lienthong.core import errors, money, tables
 
 ORDERS = int(os.environ.get("ORDERS", "14"))
@@ -38,35 +39,39 @@ _REFUSALS = (errors.CallerError, errors.RemoteError)
 WHICH = st.integers(0, 3)  # of those that there are
 
 
-def step(name: str, times: int = 1, /, **drawn: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """One thing that may happen: the name of a method, and what it is given; so many times as likely as others."""
-    return [st.fixed_dictionaries(drawn).map(lambda given: (name, given))] * times
-
-
 WRONG = ({"amount_vnd": FEE * 10}, {"amount_vnd": None}, {"currency": "USD"}, {"partner": "SOMEBODY"})
 STARTS = st.sampled_from(("well", "well", *get_args(honest_bank.Starting)))
-AMOUNTS = st.sampled_from((None, 50_000, 50_000, 100_000, FEE, FEE + 1))
+AMOUNTS = st.sampled_from((None, None, 50_000, 100_000, FEE, FEE + 1))
 PEOPLE = st.sampled_from(("An", "Bình", "Bình"))
+GIVING = st.sampled_from(get_args(honest_bank.Giving))
+# What may happen: a method, how likely it is beside the others, and what it is given.
+MOVES: tuple[tuple[str, int, dict[str, st.SearchStrategy[Any]]], ...] = (
+    ("pay", 4, {"which": WHICH, "amount": st.sampled_from((FEE, FEE, FEE, FEE - 1)), "is_told": st.booleans()}),
+    ("ask_back", 5, {"which": WHICH, "amount": AMOUNTS, "giving": GIVING}),
+    ("pay_again", 1, {"which": WHICH, "is_told": st.booleans()}),
+    ("begin", 1, {"which": st.integers(0, 2), "starting": STARTS}),
+    ("end", 1, {"which": WHICH, "state": st.sampled_from(("failed", "expired", "pending", "needs_person"))}),
+    ("reverse", 1, {"which": WHICH, "is_told": st.booleans()}),
+    ("call_back", 3, {"which": WHICH, "word": st.integers(-3, -1), "times": st.integers(1, 2)}),
+    ("contradict", 2, {"which": WHICH, "wrong": st.sampled_from(WRONG)}),
+    ("forge", 1, {"which": WHICH, "how": st.sampled_from(("signature", "contract", "reference"))}),
+    ("time_passes", 3, {"minutes": st.sampled_from((1, 16, 40, 700, 4_000)), "is_reachable": st.booleans()}),
+    ("ask_now", 3, {"which": WHICH}),
+    ("hand_in_a_report", 1, {"which": st.integers(0, 2)}),
+    ("decide", 4, {"which": WHICH, "is_approved": st.sampled_from((True, True, False)), "by": PEOPLE}),
+    ("bank_finishes", 1, {"which": WHICH, "well": st.booleans()}),
+    ("find_out", 1, {"which": WHICH}),
+    ("close_question", 1, {"which": WHICH}),
+)
+GIVEN = {name: st.fixed_dictionaries(drawn) for name, _, drawn in MOVES}
 # One rule with all of it, and not a rule for each: hypothesis leaves out rules at random, and much needs three.
-STEPS = st.one_of(
-    *step("begin", which=st.integers(0, 1), starting=STARTS),
-    *step("pay", 3, which=WHICH, amount=st.sampled_from((FEE, FEE, FEE, FEE - 1)), is_told=st.booleans()),
-    *step("end", which=WHICH, state=st.sampled_from(("failed", "expired", "pending", "needs_person"))),
-    *step("reverse", 2, which=WHICH, is_told=st.booleans()),
-    *step("call_back", 2, which=WHICH, word=st.integers(-3, -1), times=st.integers(1, 2)),
-    *step("contradict", which=WHICH, wrong=st.sampled_from(WRONG)),
-    *step("forge", which=WHICH, how=st.sampled_from(("signature", "contract", "reference"))),
-    *step("time_passes", minutes=st.sampled_from((1, 16, 40, 700, 4_000)), is_reachable=st.booleans()),
-    *step("ask_back", 4, which=WHICH, amount=AMOUNTS, giving=st.sampled_from(get_args(honest_bank.Giving))),
-    *step("decide", 2, which=WHICH, is_approved=st.booleans(), by=PEOPLE),
-    *step("bank_finishes", which=WHICH, well=st.booleans()),
-    *step("find_out", which=WHICH),
-    *step("close_question", which=WHICH),
+STEPS = st.sampled_from([name for name, times, _ in MOVES for _ in range(times)]).flatmap(
+    lambda name: st.tuples(st.just(name), GIVEN[name])
 )
 
 
 class Payments(RuleBasedStateMachine):
-    """One dossier that owes a fee, two intermediaries, a payer who tries everything, and messages in any order."""
+    """One dossier that owes a fee, three intermediaries, a payer who tries everything, messages in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +89,7 @@ class Payments(RuleBasedStateMachine):
     async def _opened(self) -> None:
         home = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="orders-")))
         plain = await self._open.enter_async_context(payment_town.opened(home, two_people_above_vnd=100_000))
-        self.banks = (Bank(), Bank(name="momo"))
+        self.banks = (Bank(tells_refunds=True), Bank(name="momo"), Bank(name="paygov", is_askable=False))
         systems = {**plain.hub.systems, **{bank.name: bank for bank in self.banks}}
         hub = dataclasses.replace(plain.hub, systems=systems)
         self.town = dataclasses.replace(plain, hub=hub, bank=self.banks[0], other=self.banks[1])
@@ -107,8 +112,10 @@ class Payments(RuleBasedStateMachine):
     def accounts(self) -> list[Account]:
         return [account for bank in self.banks for account in bank.accounts.values()]
 
-    def account(self, which: int) -> Account:
-        return self.accounts[which % len(self.accounts)]
+    def account(self, which: int, fitting: Callable[[Account], bool] = lambda account: True) -> Account:
+        """Choose among those with whom it can happen, or where there is none among all: then it is refused."""
+        chosen = [it for it in self.accounts if fitting(it)] or self.accounts
+        return chosen[which % len(chosen)]
 
     async def row(self, account: Account) -> Row:
         (found,) = [it for it in await self.town.rows(tables.payments) if it["reference"] == account.reference]
@@ -133,7 +140,12 @@ class Payments(RuleBasedStateMachine):
             self.run(self.town.start(provider=self.banks[which].name))
 
     def pay(self, which: int, amount: int, is_told: bool) -> None:
-        account = self.account(which)
+        self._pay(self.account(which, lambda it: not it.transactions), amount, is_told=is_told)
+
+    def pay_again(self, which: int, is_told: bool) -> None:
+        self._pay(self.account(which, lambda it: len(it.transactions) == 1), FEE, is_told=is_told)
+
+    def _pay(self, account: Account, amount: int, *, is_told: bool) -> None:
         if len(account.transactions) < 2 and not account.is_reversed:
             account.pay(amount)
             if is_told:
@@ -145,7 +157,7 @@ class Payments(RuleBasedStateMachine):
 
     def reverse(self, which: int, is_told: bool) -> None:
         """The bank takes the money out again, and nobody had asked for it."""
-        account = self.account(which)
+        account = self.account(which, lambda it: it.transactions == [FEE])
         # While a refund is on its way, the word of a reversal is taken for that refund's own.
         is_asked = self.run(self.row(account))["state"] in ("refund_requested", "refunded")
         if account.transactions == [FEE] and not account.refunds and not is_asked:
@@ -158,7 +170,7 @@ class Payments(RuleBasedStateMachine):
 
     def call_back(self, which: int, word: int, times: int) -> None:
         """Tell the newest word, or an old one that comes late, once or twice."""
-        account = self.account(which)
+        account = self.account(which, lambda it: bool(it.words))
         for _ in range(times if account.words else 0):
             told = account.words[max(word, -len(account.words))]
             assert self._heard(account, told) in ("recorded", "already", "amount_differs")
@@ -198,10 +210,30 @@ class Payments(RuleBasedStateMachine):
             bank.is_reachable = is_reachable
         self.run(payment_watch.run(self.town.hub))
 
+    def ask_now(self, which: int) -> None:
+        """A person has the intermediary asked, whatever became of the payment since."""
+        self.run(self._ask(self.account(which, lambda it: bool(it.refunds))))
+
+    async def _ask(self, account: Account) -> None:
+        with suppress(*_REFUSALS, errors.NotOffered):
+            await payment_desk.ask(self.town.hub, account.reference)
+
+    def hand_in_a_report(self, which: int) -> None:
+        """The intermediary's report of all that it took: no proof of anything, but a reason to ask."""
+        bank = self.banks[which]
+        taken = [
+            statement_files.line(it.reference, f"N{number}{it.reference[-6:]}", amount, at=self.town.hub.now())
+            for it in bank.accounts.values()
+            for number, amount in enumerate(it.transactions, start=1)
+        ]
+        if taken:
+            raw = statement_files.as_csv(taken)
+            self.run(statement_files.take(self.town, raw, provider=bank.name, since=None, until=None))
+
     # --------------------------------------------------------------------------------------- money given back
 
     def ask_back(self, which: int, amount: int | None, giving: honest_bank.Giving) -> None:
-        account = self.account(which)
+        account = self.account(which, lambda it: it.is_proven)
         account.bank.giving = giving
         with suppress(*_REFUSALS):
             number = self.run(self.row(account))["id"]
@@ -224,11 +256,8 @@ class Payments(RuleBasedStateMachine):
 
     def bank_finishes(self, which: int, well: bool) -> None:
         if refund := _one(self.refunds("accepted"), which):
-            self._bank_of(refund).finish(refund["request_number"], well=well)
-
-    def _bank_of(self, refund: Row) -> Bank:
-        [bank] = [it for it in self.banks if it.name == self.before[refund["payment_id"]]["provider"]]
-        return bank
+            [bank] = [it for it in self.banks if refund["request_number"] in it.given_back]
+            bank.finish(refund["request_number"], well=well)
 
     def find_out(self, which: int) -> None:
         """A person asks the bank by telephone how a refund ended, and writes it down."""
@@ -236,11 +265,11 @@ class Payments(RuleBasedStateMachine):
             self.run(self._found_out(refund))
 
     async def _found_out(self, refund: Row) -> None:
-        given = self._bank_of(refund).given_back.get(refund["request_number"])
-        if given is not None and given.state == "accepted":
+        [account] = [it for it in self.accounts if it.reference == self.before[refund["payment_id"]]["reference"]]
+        outcome = account.bank.tell(account, refund["request_number"], refund["amount_vnd"])
+        if outcome == "accepted":
             return
-        outcome: Literal["done", "refused"] = "done" if given and given.state == "done" else "refused"
-        said = {"outcome": outcome, "by": "Bình", "reason": "đã hỏi ngân hàng"}
+        said: Any = {"outcome": outcome, "by": "Bình", "reason": "đã hỏi ngân hàng"}
         await payment_refund.resolve(self.town.hub, refund["id"], **said)
 
     def close_question(self, which: int) -> None:
@@ -274,11 +303,13 @@ class Payments(RuleBasedStateMachine):
             account = accounts.get(row["reference"])
             assert row["received_vnd"] == (FEE if account is not None and account.is_proven else 0)
             assert row["state"] not in _COUNTS or row["received_vnd"]
+            assert not row["reversed"] or (account is not None and account.is_reversed)
             sums = Counter[str]()
             for refund in refunds.values():
                 sums[refund["state"]] += refund["amount_vnd"] * (refund["payment_id"] == row["id"])
             assert row["refunded_vnd"] == sums["done"] <= FEE
             assert sum(sums.values()) - sums["refused"] - sums["declined"] <= row["received_vnd"]
+        self._refunds_ended_by_proof_only(refunds.values())
         for number, row in {**payments, **refunds, **obligations}.items():
             _not_backwards(self.before.get(number), row)
         for row in obligations.values():
@@ -289,17 +320,30 @@ class Payments(RuleBasedStateMachine):
         assert self.questions.keys() <= asked.keys()
         self.questions = asked
 
+    def _refunds_ended_by_proof_only(self, refunds: Iterable[Row]) -> None:
+        heard = {number for bank in self.banks for number in bank.heard_done}
+        known = {number: it.state for bank in self.banks for number, it in bank.given_back.items()}
+        for row in refunds:
+            assert row["state"] != "done" or row["request_number"] in heard
+            assert row["state"] != "refused" or known.get(row["request_number"], "refused") == "refused"
+
     # ------------------------------------------------------------------------------------------------ the end
 
     async def _last_days(self) -> None:
-        """Let every word arrive, every refund end, and people find out what only they can."""
+        """Let every refund be approved and end, every word and every answer come late, and people find out."""
         for bank in self.banks:
             bank.is_reachable, bank.giving = True, "done"
             for number in bank.given_back:
                 bank.finish(number, well=True)
+        for refund in await self.town.rows(tables.payment_refunds):
+            if refund["state"] == "waiting":
+                with suppress(*_REFUSALS):
+                    await payment_refund.approve(self.town.hub, refund["id"], by="Bình")
+        await self._check()
         for account in self.accounts:
             for word in account.words:
                 await payment.callback(self.town.hub, account.bank.name, payment_town.signed(word))
+            await self._ask(account)
         for _ in range(6):
             self.town.wait(days=1)
             await payment_watch.run(self.town.hub)
@@ -363,6 +407,8 @@ def _agrees(account: Account, row: Row, asked: set[tuple[str, str]]) -> None:
         assert kinds & {"paid_twice", "amount_differs"}
     if FEE - 1 in account.transactions:
         assert "amount_differs" in kinds
+    if account.is_ended_after_paid:
+        assert "ended_after_paid" in kinds
     if account.is_reversed:
         assert kinds & {"reversed", "paid_after_reversed"}
         assert row["state"] in ("needs_person", "refunded")

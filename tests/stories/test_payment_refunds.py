@@ -58,6 +58,14 @@ async def test_a_large_one_waits_for_a_second_person(town: Town) -> None:
         await town.start()
 
 
+async def test_a_large_refund_in_small_parts_needed_nobody_else(town: Town) -> None:
+    view = await paid(town)
+    states = [(await ask(town, view, amount)).state for amount in (60_000, 40_000, 1_000)]
+    assert (states, len(town.bank.refunds)) == (["done", "done", "waiting"], 2)
+    other = await paid(town, obligation="khac", amount_vnd=FEE)
+    assert (await ask(town, other, 100_000)).state == "done"
+
+
 async def test_what_the_second_person_declines_is_not_sent(town: Town) -> None:
     view = await paid(town)
     refund = await ask(town, view)
@@ -71,7 +79,7 @@ async def test_never_more_than_came_in(town: Town) -> None:
     for amount in (60_001, FEE):
         with pytest.raises(errors.Conflict):
             await ask(town, view, amount)
-    await ask(town, view, 60_000)
+    await payment_refund.approve(town.hub, (await ask(town, view, 60_000)).id, by="lanhdao02")
     assert (await town.state(view), await refunds(town)) == ("refunded", ["done", "done"])
     with pytest.raises(errors.Conflict):
         await ask(town, view, 1)

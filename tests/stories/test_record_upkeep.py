@@ -84,3 +84,9 @@ async def test_an_open_lgsp_door_stands_in_the_self_check(tmp_path: Path) -> Non
         told = {line.name: line for line in await health.check_everything(hub)}["lgsp_door"]
         assert told.facts["risk"]
         assert "AuthHash" in told.vi
+
+
+async def test_a_target_that_is_not_connected_stands_in_the_self_check(tmp_path: Path) -> None:
+    async with builders.running_hub(tmp_path / "home") as hub:
+        told = {line.name: line for line in await health.check_everything(hub)}["dossier_targets"]
+    assert (told.ok, "dvcqg_adapter" in told.vi, "dvcqg_adapter" in told.en) == (False, True, True)

@@ -310,6 +310,33 @@ async def test_a_unit_that_a_step_was_with_is_on_its_route(town: Town) -> None:
     assert (await town.look_up()).found
 
 
+async def test_a_commune_whose_name_differs_by_a_tone_is_another_unit(town: Town) -> None:
+    async with town.hub.storage.transaction() as tx:
+        await tx.execute(tables.officials.update().values(unit_code="H38.99", unit_name="Xã Sơn Hạ"))
+    change = records.StatusChange(
+        status=records.Status.PROCESSING,
+        occurred_at=lookup_town.NOW,
+        handled_by="Trần Thị Ví Dụ",
+        unit="Xã Sơn Hà",
+    )
+    await dossier_status.report(town.hub, CODE, change, caller=town.caller, request_id=clock.new_id())
+    assert (await refused(town)).facts["reason"] == "other_unit"
+
+
+async def test_a_procedure_code_too_long_for_the_register_is_never_cut(town: Town) -> None:
+    async with town.hub.storage.transaction() as tx:
+        await tx.execute(tables.dossiers.update().values(procedure_code="1.001193.000.00.00.H56"))
+    await town.look_up()
+    assert town.register.questions[0][2].service_code == ""
+
+
+async def test_a_service_code_too_long_for_the_register_is_refused_when_it_is_set(town: Town) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        await lookup_book.set_rule(
+            town.hub, "1.000001", groups=["residents.basic"], service_code="G" * 21, reason="thử", actor="lan"
+        )
+
+
 async def test_an_exception_opens_one_dossier_by_name_until_its_day(town: Town) -> None:
     async with town.hub.storage.transaction() as tx:
         await tx.execute(tables.officials.update().values(unit_code="000.14.00.H38", unit_name="Sở Xây dựng"))
@@ -329,6 +356,26 @@ async def test_an_exception_opens_one_dossier_by_name_until_its_day(town: Town) 
     town.register.questions.clear()
     town.clock[0] += timedelta(days=2)
     assert (await refused(town)).facts["reason"] == "other_unit"
+
+
+@pytest.mark.parametrize(("unit", "opens"), [(UNIT, True), (f"{UNIT}.05", False)])
+async def test_an_exception_for_a_part_of_a_unit_is_none_for_the_whole(town: Town, unit: str, opens: bool) -> None:
+    async with town.hub.storage.transaction() as tx:
+        await tx.execute(tables.officials.update().values(unit_code="000.14.00.H38", unit_name="Sở Xây dựng"))
+    await refused(town)
+    await lookup_book.grant_exception(
+        town.hub,
+        (await town.book())[-1]["official_id"],
+        dossier_code=None,
+        unit_code=unit,
+        ends_at=town.hub.now() + timedelta(days=1),
+        reason="Biệt phái",
+        actor="lan",
+    )
+    if opens:
+        assert (await town.look_up()).found
+    else:
+        assert (await refused(town)).facts["reason"] == "other_unit"
 
 
 async def test_an_exception_that_was_ended_opens_nothing(town: Town) -> None:

@@ -139,6 +139,8 @@ async def test_a_digest_of_the_registered_password_is_accepted_once(here: Town):
         ("no nonce", "wsse_no_nonce"),
         ("short nonce", "wsse_unreadable"),
         ("no time", "wsse_unreadable"),
+        ("end of the calendar", "wsse_unreadable"),
+        ("begin of the calendar", "wsse_unreadable"),
     ],
 )
 async def test_a_digest_that_does_not_hold_is_refused_and_written_down(here: Town, case: str, reason: str):
@@ -153,6 +155,8 @@ async def test_a_digest_that_does_not_hold_is_refused_and_written_down(here: Tow
         "no nonce": lambda: here.digest_token(password).replace(f"<w:Nonce>{NONCE}</w:Nonce>", ""),
         "short nonce": lambda: here.digest_token(password, nonce="YWJj"),
         "no time": lambda: here.digest_token(password, created="yesterday"),
+        "end of the calendar": lambda: here.digest_token(password, created="9999-12-31T23:59:59Z"),
+        "begin of the calendar": lambda: here.digest_token(password, created="0001-01-01T00:00:00+14:00"),
     }[case]()
     assert code(await here.send(header)) in ("Client.KeyRejected", "Client.ProofRejected")
     [row] = await doors.journal(here.hub)

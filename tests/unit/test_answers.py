@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 
 import orjson
 import pytest
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from lienthong.api_keys import limits
 from lienthong.bus import operations
+from lienthong.bus.flows import resident_views
 from lienthong.bus.gateway import addresses, answers, bodies, credentials, moments, rest, sentences
-from lienthong.core import errors, records
+from lienthong.core import errors, people, records
 
 NUMBER = "019bc0de-7000-7000-8000-000000000001"
 
@@ -108,6 +109,46 @@ def test_what_was_sent_is_never_repeated():
     said = str(sentences.problems(refused.value, records.Dossier))
     assert "Nguyễn" not in said
     assert "00109900000" not in said
+
+
+RULES = [
+    ({"purpose": "Tra cứu 0010 9900 0001"}, "purpose", "số giấy tờ", "number of a person"),
+    ({"purpose": "Đối chiếu\nhồ sơ"}, "purpose", "một dòng", "one line"),
+    ({"citizen": {"birth": {"year": 1999}}}, "citizen.full_name", "Thiếu", "missing"),
+    ({"citizen": {"full_name": "Mẫu", "birth": {"year": 1999}}}, "citizen", "đúng một trong hai", "exactly one"),
+    ({"citizen": {"full_name": "Mẫu", "citizen_id": "0" * 12, "birth": {}}}, "citizen", "birth.day", "birth.day"),
+    ({"citizen": {"birth": {"day": "1999-01-15", "year": 1998}}}, "citizen.birth", "khác year", "is not year"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "field", "vi", "en"), RULES, ids=[case[2] for case in RULES])
+def test_a_rule_that_is_broken_is_said_and_not_merely_called_not_valid(sent, field, vi, en):
+    asked = {"dossier_code": "000.00.00.H38-260115-0001", "purpose": "Đối chiếu", **sent}
+    with pytest.raises(ValidationError) as refused:
+        resident_views.LookUpRequest.model_validate(asked)
+    said = {problem.field: problem for problem in sentences.problems(refused.value, resident_views.LookUpRequest)}
+    assert vi in said[field].vi
+    assert en in said[field].en
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:30:00+07:00", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_at_the_end_of_the_calendar_is_refused_before_anything_is_counted_from_it(moment):
+    with pytest.raises(ValidationError) as refused:
+        records.StatusChange.model_validate({"status": "received", "occurred_at": moment, "handled_by": "x"})
+    said = sentences.problems(refused.value, records.StatusChange)
+    assert [problem.vi for problem in said] == ["“Thời điểm xử lý” (occurred_at) phải có năm từ 1900 đến 2199."]
+
+
+def test_digits_of_other_scripts_are_no_number_of_a_person_or_dossier():
+    for digit in "٠０०":
+        with pytest.raises(ValidationError):
+            people.ResidentQuestion(citizen_id=digit * 12, full_name="Mẫu", birth=people.Birth(year=1999))
+        with pytest.raises(ValidationError):
+            TypeAdapter(records.DossierCode).validate_python(f"H38.15-26080{digit}-0001")
+    models = {it.body for it in operations.OPERATIONS if it.body} | {
+        it.place for it in operations.OPERATIONS if it.place
+    }
+    assert [model.__name__ for model in models if r"\\d" in json.dumps(model.model_json_schema())] == []
 
 
 def test_times_in_the_wrong_order_are_explained():

@@ -10,8 +10,12 @@ from lienthong.core import errors, settings
 RULES = settings.Outbox()
 
 
-def verdict(failure: errors.HubError | None, *, attempt: int = 1, waited_s: float = 0.0) -> verdicts.Verdict:
-    return verdicts.decide(failure, attempt=attempt, waited_s=waited_s, rules=RULES, chance=lambda: 1.0)
+def verdict(
+    failure: errors.HubError | None, *, attempt: int = 1, waited_s: float = 0.0, garbled: int = 0
+) -> verdicts.Verdict:
+    return verdicts.decide(
+        failure, attempt=attempt, waited_s=waited_s, rules=RULES, garbled=garbled, chance=lambda: 1.0
+    )
 
 
 def test_a_message_that_was_taken_is_delivered() -> None:
@@ -52,7 +56,7 @@ def test_a_busy_target_is_left_alone_for_as_long_as_it_asks() -> None:
 
 
 def test_an_answer_that_cannot_be_read_is_tried_a_few_times_and_then_shown_to_a_person() -> None:
-    states = [verdict(errors.RemoteGarbled(), attempt=n).state for n in range(1, verdicts.GARBLED_TRIES + 1)]
+    states = [verdict(errors.RemoteGarbled(), attempt=50, garbled=n).state for n in range(verdicts.GARBLED_TRIES)]
     assert states == ["pending"] * (verdicts.GARBLED_TRIES - 1) + ["dead"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from lienthong.api_keys import keys
@@ -48,7 +47,7 @@ async def timeline(hub: Hub, code: str, *, caller: keys.Caller) -> dossier_views
 def _item(
     hub: Hub, change: Mapping[str, Any], deliveries: Mapping[str, Any], *, owns: bool
 ) -> dossier_views.TimelineItem:
-    opened = orjson.loads(hub.vault.open(change["record"], purpose="status_change"))
+    opened = dossier_rows.opened_change(hub, change["record"])
     said = opened["change"]
     sent = [deliveries[number] for number in opened["messages"].values() if number in deliveries]
     return dossier_views.TimelineItem(

@@ -73,6 +73,12 @@ def seal_change(hub: Hub, change: records.StatusChange, messages: Mapping[str, s
     return hub.vault.seal(plain, purpose="status_change")
 
 
+def opened_change(hub: Hub, sealed: bytes) -> dict[str, Any]:
+    """Open what `seal_change` sealed: the change, and the messages that it was promised by."""
+    held: dict[str, Any] = orjson.loads(hub.vault.open(sealed, purpose="status_change"))
+    return held
+
+
 def view(hub: Hub, row: Mapping[str, Any]) -> dossier_views.DossierView:
     """Show a dossier as its own organisation sees it."""
     status = Status(row["status"])

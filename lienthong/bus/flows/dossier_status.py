@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lienthong.api_keys import keys
 from lienthong.bus import events, outbox
 from lienthong.bus.flows import (
+    dossier_moves,
     dossier_push,
     dossier_rows,
     dossier_views,
@@ -28,40 +29,6 @@ from lienthong.core import errors, records, storage, tables
 from lienthong.core.records import Status
 
 _d, _c = tables.dossiers, tables.status_changes
-
-# Moves that the reception rules foresee (contracts §3.4). Real data holds jumps: an unusual move is noted on the
-# change and shown, never refused.
-USUAL_MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.SUBMITTED: frozenset({Status.RECEIVED, Status.REJECTED, Status.WITHDRAW_REQUESTED}),
-    Status.RECEIVED: frozenset(
-        {
-            Status.PROCESSING,
-            Status.SUPPLEMENT_REQUESTED,
-            Status.PAYMENT_REQUESTED,
-            Status.WITHDRAW_REQUESTED,
-            Status.STOPPED,
-            Status.FINISHED,
-        }
-    ),
-    Status.PROCESSING: frozenset(
-        {
-            Status.SUPPLEMENT_REQUESTED,
-            Status.PAYMENT_REQUESTED,
-            Status.WITHDRAW_REQUESTED,
-            Status.STOPPED,
-            Status.FINISHED,
-        }
-    ),
-    Status.SUPPLEMENT_REQUESTED: frozenset({Status.PROCESSING, Status.WITHDRAW_REQUESTED, Status.STOPPED}),
-    Status.PAYMENT_REQUESTED: frozenset(
-        {Status.PROCESSING, Status.WITHDRAW_REQUESTED, Status.STOPPED, Status.FINISHED}
-    ),
-    Status.WITHDRAW_REQUESTED: frozenset({Status.STOPPED, Status.PROCESSING}),
-    Status.FINISHED: frozenset({Status.RETURNED}),
-    Status.REJECTED: frozenset(),
-    Status.STOPPED: frozenset(),
-    Status.RETURNED: frozenset(),
-}
 
 
 # -------------------------------------------------------------------------------------------------- accepting
@@ -148,11 +115,10 @@ async def _replace(
     snapshot = await _snapshot(tx, kept, row)
     if row["changes"]:
         _must_fit(hub, snapshot, None)
-    await tx.execute(
-        _d.update()
-        .where(_d.c.code == dossier.code)
-        .values(received_at=kept.received_at, due_at=kept.due_at, updated_at=now, **sealed)
-    )
+    values = {"received_at": kept.received_at, "due_at": kept.due_at, "updated_at": now, **sealed}
+    if not row["changes"]:
+        values |= {"status_at": kept.submitted_at, "answer_by": _answer_by(hub, kept)}
+    await tx.execute(_d.update().where(_d.c.code == dossier.code).values(**values))
     if not row["changes"]:
         return ()
     await _promise(hub, tx, snapshot, None, request_id=request_id, now=now)
@@ -176,16 +142,17 @@ async def report(
         dossier_rows.must_own(row, caller)
         earlier = await _earlier(tx, code, change_key)
         if earlier is not None:
-            return _repeated(earlier, digest, row)
+            return _repeated(hub, earlier, digest, row)
         _must_be_possible(change, row, now)
-        moved = _moved(hub, row, change)
+        late = await dossier_moves.overtaken(hub, tx, row, change)
+        moved = dossier_moves.moved(hub, row, change, leave=late)
         dossier = _timed(dossier_rows.record(hub, row), received_at=moved["received_at"], due_at=moved["due_at"])
         snapshot = await _snapshot(tx, dossier, {**row, **moved})
         step = records.ProgressStep(dossier_code=code, change=change)
         _must_fit(hub, snapshot, step)
         first_change = row["changes"] == 0
         messages = await _promise(hub, tx, snapshot, step, request_id=request_id, now=now, first=first_change)
-        number, unusual = row["changes"] + 1, _unusual(row, change)
+        number, unusual = row["changes"] + 1, dossier_moves.unusual(row, change)
         await tx.execute(
             _d.update()
             .where(_d.c.code == code)
@@ -220,7 +187,7 @@ async def report(
     )
 
 
-def _repeated(earlier: Mapping[str, Any], digest: str, row: Mapping[str, Any]) -> dossier_views.Accepted:
+def _repeated(hub: Hub, earlier: Mapping[str, Any], digest: str, row: Mapping[str, Any]) -> dossier_views.Accepted:
     if earlier["digest"] != digest:
         raise errors.Conflict(
             "this change_id was used before with other content",
@@ -228,7 +195,7 @@ def _repeated(earlier: Mapping[str, Any], digest: str, row: Mapping[str, Any]) -
         )
     return dossier_views.Accepted(
         message_id=earlier["message_id"],
-        messages={},
+        messages=dossier_rows.opened_change(hub, earlier["record"])["messages"],
         dossier_code=earlier["dossier_code"],
         change_number=earlier["number"],
         status=Status(row["status"]),
@@ -236,49 +203,6 @@ def _repeated(earlier: Mapping[str, Any], digest: str, row: Mapping[str, Any]) -
         unusual=earlier["unusual"],
         accepted_at=earlier["accepted_at"],
     )
-
-
-def _moved(hub: Hub, row: Mapping[str, Any], change: records.StatusChange) -> dict[str, Any]:
-    """Work out what a change does to the dossier's own columns. Pure but for the calendar."""
-    values = {
-        name: row[name]
-        for name in (
-            "status",
-            "status_at",
-            "received_at",
-            "due_at",
-            "rejected_at",
-            "finished_at",
-            "returned_at",
-            "supplement_by",
-        )
-    }
-    at = change.occurred_at
-    if change.due_at is not None:
-        values["due_at"] = change.due_at
-    marks = {
-        Status.RECEIVED: "received_at",
-        Status.REJECTED: "rejected_at",
-        Status.FINISHED: "finished_at",
-        Status.RETURNED: "returned_at",
-    }
-    if (mark := marks.get(change.status)) and (mark != "received_at" or values[mark] is None):
-        values[mark] = at
-    if row["changes"] == 0 or at >= row["status_at"]:
-        values["status"], values["status_at"] = change.status.value, at
-        waits = change.status is Status.SUPPLEMENT_REQUESTED
-        days = timedelta(days=hub.settings.dossiers.supplement_days)
-        values["supplement_by"] = at + days if waits else None
-    return values
-
-
-def _unusual(row: Mapping[str, Any], change: records.StatusChange) -> str:
-    before = Status(row["status"])
-    if row["changes"] and change.occurred_at < row["status_at"]:
-        return f"late: happened before the present status {before.value}"
-    if row["changes"] and change.status is not before and change.status not in USUAL_MOVES[before]:
-        return f"unusual move: {before.value} to {change.status.value}"
-    return ""
 
 
 def _must_be_possible(change: records.StatusChange, row: Mapping[str, Any], now: datetime) -> None:

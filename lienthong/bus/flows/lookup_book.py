@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.bus.flows import lookup_policy
 from lienthong.bus.hub import Hub
-from lienthong.core import clock, errors, journal, storage, tables
+from lienthong.core import clock, errors, journal, people, storage, tables
 
 _l, _e, _r = tables.lookups, tables.lookup_exceptions, tables.lookup_rules
 _o = tables.officials
@@ -222,6 +222,11 @@ async def set_rule(
         raise errors.InvalidRequest(
             f"there is no group {unknown[0]}; there are {', '.join(lookup_policy.ALL_GROUPS)}",
             detail_vi=f"Không có nhóm {unknown[0]}; có các nhóm {', '.join(lookup_policy.ALL_GROUPS)}.",
+        )
+    if len(service_code) > people.LONGEST_SERVICE_CODE:
+        raise errors.InvalidRequest(
+            f"a service code has at most {people.LONGEST_SERVICE_CODE} characters",
+            detail_vi=f"Mã dịch vụ có tối đa {people.LONGEST_SERVICE_CODE} ký tự.",
         )
     now = hub.now()
     async with hub.storage.transaction() as tx:

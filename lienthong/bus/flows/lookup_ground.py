@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -119,5 +118,5 @@ async def _units(hub: Hub, conn: AsyncConnection, row: Mapping[str, Any]) -> fro
     """Name every unit that the dossier is or was with: its agency, its unit, and the unit of each step."""
     held = dossier_rows.record(hub, row)
     steps = await conn.execute(_STEPS, {"code": row["code"]})
-    opened = (orjson.loads(hub.vault.open(sealed, purpose="status_change")) for (sealed,) in steps)
+    opened = (dossier_rows.opened_change(hub, sealed) for (sealed,) in steps)
     return frozenset({held.agency, held.unit, *(step["change"]["unit"] for step in opened)} - {""})

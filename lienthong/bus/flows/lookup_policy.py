@@ -34,7 +34,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Dispensation:
-    """An official named to ask about another unit's dossiers, until a stated day."""
+    """An official named to ask about another unit's dossiers, those of its parts too, until a stated day."""
 
     id: str
     dossier_code: str | None
@@ -47,7 +47,8 @@ class Dispensation:
             return False
         if self.dossier_code is not None:
             return self.dossier_code == ground.code
-        return self.unit_code is not None and _is_on_route(self.unit_code, "", ground.units)
+        named = self.unit_code
+        return named is not None and any(unit == named or unit.startswith(f"{named}.") for unit in ground.units)
 
 
 def must_be_in_force(official: officials.Official | None, *, now: datetime) -> officials.Official:
@@ -190,8 +191,8 @@ def _is_on_route(unit_code: str, unit_name: str, units: frozenset[str]) -> bool:
     """Whether a unit, or the agency that it is a part of, is among those that have to do with a dossier."""
     if any(unit_code == unit or unit_code.startswith(f"{unit}.") for unit in units if unit):
         return True
-    name = folding.fold(unit_name)
-    return bool(name) and any(folding.fold(unit) == name for unit in units)
+    name = folding.spoken(unit_name)
+    return bool(name) and any(folding.spoken(unit) == name for unit in units)
 
 
 def _refused(reason: str, en: str, vi: str, **facts: Any) -> errors.NotGranted:

@@ -61,7 +61,7 @@ async def plan(hub: Hub, system: str, begins_at: datetime, ends_at: datetime, *,
 
 
 async def cancel(hub: Hub, window_id: str, *, by: str, reason: str) -> Window:
-    """Call a window off; a target that is paused for it goes on. Raises NotFound where none is ahead."""
+    """Call a window off; a target that is paused for it goes on, unless another window lasts. Raises NotFound."""
     now = hub.now()
     async with hub.storage.transaction() as tx:
         row = await storage.first(tx, _ahead(now).where(_w.c.id == window_id).with_for_update())
@@ -73,7 +73,13 @@ async def cancel(hub: Hub, window_id: str, *, by: str, reason: str) -> Window:
         await tx.execute(_w.update().where(_w.c.id == window_id).values(cancelled_at=now, cancelled_by=by[:100]))
         held = await _target(tx, found.system)
         if held and found.holds(held.state, held.probe_at):
-            await target_switch.write(tx, hub, held, targets.ACTIVE, by=by, reason=reason)
+            other = await _longest_on(tx, found.system, now=now)
+            if other is None:
+                await target_switch.write(tx, hub, held, targets.ACTIVE, by=by, reason=reason)
+            else:
+                await target_switch.write(
+                    tx, hub, held, targets.PAUSED, by=by, reason=other.reason, until=other.ends_at
+                )
         await _note(tx, "maintenance.cancel", found, by=by, reason=reason, now=now)
     hub.announce(found.system)
     return found
@@ -110,6 +116,13 @@ async def begin_due(hub: Hub) -> int:
                     tx, hub, held, targets.PAUSED, by=BY_ITSELF, reason=window.reason, until=window.ends_at
                 )
     return begun
+
+
+async def _longest_on(tx: AsyncConnection, system: str, *, now: datetime) -> Window | None:
+    """Find, of the windows that the hub has acted on and that last now, the one that ends last."""
+    lasting = _ahead(now).where(_w.c.system == system, _w.c.begun_at.is_not(None))
+    row = await storage.first(tx, lasting.order_by(_w.c.ends_at.desc()).limit(1))
+    return None if row is None else _of_row(row)
 
 
 def _ahead(now: datetime) -> sa.Select[tuple[object, ...]]:

@@ -91,7 +91,9 @@ async def _asked(
             reason="nothing_left" if left < 1 else "too_much",
         )
     now = hub.now()
-    needs_second = amount > hub.settings.payments.two_people_above_vnd
+    # With what was asked for before: else much is given back in small parts by one person.
+    together = held.standing.received_vnd - left + amount
+    needs_second = together > hub.settings.payments.two_people_above_vnd
     refund = {
         "id": number or clock.new_id(),
         "payment_id": held.payment["id"],

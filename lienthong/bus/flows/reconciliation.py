@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,9 @@ from lienthong.mappings import statement_shapes
 _c, _l, _d = tables.reconciliations, tables.statement_lines, tables.reconciliation_differences
 TIMETABLE = "timetable"
 _SEAL = "statement"
+_AT_ONCE = 5_000
+# Statements come by the day or the month; what lies further apart is a slip in a date.
+_LONGEST = timedelta(days=62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,21 @@ async def take(hub: Hub, given: Statement, *, by: str, reason: str) -> Outcome:
     before = await _of_digest(hub, given.provider, digest)
     if before is not None:
         return await _again(hub, before, by=by)
+    await _write(hub, given, digest, by=by, reason=reason)
+    made = await _of_digest(hub, given.provider, digest)
+    if made is None:
+        raise errors.InternalFault(reason="a statement that was written is not there")
+    return await _worked(hub, made)
+
+
+async def _write(hub: Hub, given: Statement, digest: str, *, by: str, reason: str) -> None:
+    """Read a statement and write it down with its lines, whole or not at all; one that is there stays as it is."""
     # In a thread: a month of a large city would hold everything else in this process for seconds.
     lines = await asyncio.to_thread(reconciliation_files.read, given.raw, given.shape, encoding=given.encoding)
-    since, until = _days(given, lines)
+    since, until = _days(given, lines, now=hub.now())
     number = clock.new_id()
+    async with hub.storage.reading() as conn:
+        rows = await reconciliation_matching.matched(hub, conn, given.provider, number, lines)
     async with hub.storage.transaction() as tx:
         written = await tx.execute(
             hub.storage.insert(_c)
@@ -100,17 +114,12 @@ async def take(hub: Hub, given: Statement, *, by: str, reason: str) -> Outcome:
             .returning(_c.c.id)
         )
         if written.first() is not None:
-            rows = await reconciliation_matching.matched(hub, tx, given.provider, number, lines)
-            if rows:
-                await tx.execute(_l.insert(), rows)
+            for first in range(0, len(rows), _AT_ONCE):
+                await tx.execute(_l.insert(), rows[first : first + _AT_ONCE])
             facts = {"provider": given.provider, "lines": len(lines)}
             await journal.write_act(
                 tx, "reconcile.import", number, actor=by, now=hub.now(), reason=reason, after=facts
             )
-    made = await _of_digest(hub, given.provider, digest)
-    if made is None:
-        raise errors.InternalFault(reason="a statement that was written is not there")
-    return await _worked(hub, made)
 
 
 def _waits(hub: Hub, provider: str, *, by: str) -> bool:
@@ -179,19 +188,45 @@ async def _worked(hub: Hub, row: Mapping[str, Any]) -> Outcome:
     return Outcome(row["id"], row["state"], repeated=False, counts=row["counts"])
 
 
-def _days(given: Statement, lines: Sequence[reconciliation_files.Line]) -> tuple[date, date]:
-    days = [line.occurred_at.astimezone(clock.VIETNAM).date() for line in lines]
-    since, until = given.since or min(days, default=None), given.until or max(days, default=None)
+def _days(given: Statement, lines: Sequence[reconciliation_files.Line], *, now: datetime) -> tuple[date, date]:
+    """Say which days a statement covers. Raises InvalidRequest, naming the lines that cannot be of them.
+
+    What we have of those days and no line tells of is a difference: one line of another year, and without days
+    that were given, everything since would be one.
+    """
+    days = {line.number: line.occurred_at.astimezone(clock.VIETNAM).date() for line in lines}
+    since = given.since or min(days.values(), default=None)
+    until = given.until or max(days.values(), default=None)
     if since is None or until is None:
         raise errors.InvalidRequest(
-            "the statement has no line: say which days it covers",
-            detail_vi="Sao kê không có dòng nào: hãy nêu kỳ.",
+            "the statement has no line: say which days it covers with --from and --to",
+            detail_vi="Sao kê không có dòng nào: hãy nêu kỳ bằng --from và --to.",
         )
-    if until < since or any(not since <= day <= until for day in days):
+    if until < since:
         raise errors.InvalidRequest(
-            "a line lies outside the days that were given", detail_vi="Có dòng nằm ngoài kỳ đã nêu."
+            "the last day lies before the first", detail_vi="Ngày cuối kỳ đứng trước ngày đầu kỳ."
+        )
+    tomorrow = now.astimezone(clock.VIETNAM).date() + timedelta(days=1)
+    outside = [number for number, day in days.items() if not since <= day <= min(until, tomorrow)]
+    if outside:
+        raise errors.InvalidRequest(
+            "lines lie outside the days of the statement",
+            detail_vi="Có dòng nằm ngoài kỳ của sao kê.",
+            problems=tuple(_outside(number) for number in outside[:50]),
+        )
+    if until - since > _LONGEST and None in (given.since, given.until):
+        raise errors.InvalidRequest(
+            f"the lines lie {(until - since).days} days apart: say which days are covered with --from and --to",
+            detail_vi=f"Các dòng cách nhau {(until - since).days} ngày: hãy nêu kỳ bằng --from và --to.",
+            problems=tuple(_outside(number) for number, day in days.items() if day == since)[:1],
         )
     return since, until
+
+
+def _outside(number: int) -> errors.FieldProblem:
+    return errors.FieldProblem(
+        f"{number}:occurred_at", "Ngày không thuộc kỳ sao kê.", "The day is none of the statement's."
+    )
 
 
 def _plain_name(name: str) -> str:

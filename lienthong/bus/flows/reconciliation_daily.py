@@ -126,7 +126,7 @@ async def _compared(
         return [difference]
     report.confirmed += 1
     async with hub.storage.transaction() as tx:
-        await reconciliation_compare.confirm(hub, tx, row["id"], by="query")
+        await reconciliation_compare.confirm(hub, tx, [row["id"]], by="query")
     return []
 
 

@@ -15,6 +15,8 @@ from lienthong.mappings import statement_shapes
 LIMITS = table_files.Limits(
     "sao kê",
     "The statement",
+    # Whoever hands in a month with a sheet for each day must not find one day taken and the rest passed over.
+    one_sheet=True,
     bytes=20_000_000,
     # A workbook is taken apart whole before it is believed: larger ones come as CSV, which is read line by line.
     unpacked=64_000_000,
@@ -130,6 +132,8 @@ def _by_memo(
     if credit is None or debit is None or (credit and debit):
         bad("credit", "Không đọc được số tiền ghi có, ghi nợ.", "Credit and debit cannot be read.")
         return None
+    if not credit and not debit:
+        bad("credit", "Dòng không có số tiền (ô gộp?).", "The row has no amount (merged cells?).")
     if not _word(cells.get("provider_reference", "")):
         bad("provider_reference", "Thiếu số bút toán.", "The number of the entry is missing.")
     if not credit:
@@ -157,7 +161,7 @@ def _code(cell: Any, known: Mapping[str, Any]) -> str:
 def _amount(cell: Any) -> int | None:
     found = 0 if cell in ("", "-") else table_files.whole_number(cell)
     if found is None and isinstance(cell, str):
-        found = table_files.whole_number(re.sub(r"(?:[.,]00)?\s*(?:VND|đ|₫)?$", "", cell.strip()))
+        found = table_files.whole_number(re.sub(r"(?:[.,]00)?\s*(?:VN[DĐ]|đ|₫)?$", "", cell.strip()))
     return found if found is not None and 0 <= found <= _MOST_VND else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,24 +16,26 @@ from lienthong.core import storage, tables
 
 _p, _r = tables.payments, tables.payment_refunds
 _AT_ONCE = 500
+_TOLD = [one.name for one in fields(Line)]
 _REFERENCE = 20  # the length of our own numbers; a transfer's note is ours with an unguessable tail
 Row = Mapping[str, Any]
 
 
 async def matched(
-    hub: Hub, tx: AsyncConnection, provider: str, number: str, lines: Sequence[Line]
+    hub: Hub, conn: AsyncConnection, provider: str, number: str, lines: Sequence[Line]
 ) -> list[dict[str, Any]]:
     """Write the lines of a statement as rows, each with the attempt and the refund that it is about."""
-    refunds = await _refunds(tx, provider, lines)
+    refunds = await _refunds(conn, provider, lines)
     references = {line.our_reference for line in lines} | {line.our_reference[:_REFERENCE] for line in lines}
-    attempts = await _attempts(tx, provider, references - {""})
+    attempts = await _attempts(conn, provider, references - {""})
     used: set[str] = set()
     rows = []
     for line in lines:
         payment = _attempt_of(hub, provider, line, attempts)
         refund = _refund_of(line, payment, refunds, used) if line.kind == "refund" else None
         about = payment["id"] if payment else (refund["payment_id"] if refund else None)
-        row = {**asdict(line), "reconciliation_id": number, "payment_id": about}
+        told = {name: getattr(line, name) for name in _TOLD}
+        row = {**told, "reconciliation_id": number, "payment_id": about}
         rows.append(row | {"refund_id": refund["id"] if refund else None})
     return rows
 
@@ -48,15 +50,16 @@ def _attempt_of(hub: Hub, provider: str, line: Line, attempts: Mapping[str, Row]
     return found if payment_records.started(hub, found).provider_reference == line.our_reference else None
 
 
-async def _attempts(tx: AsyncConnection, provider: str, references: Iterable[str]) -> dict[str, Row]:
+async def _attempts(conn: AsyncConnection, provider: str, references: Iterable[str]) -> dict[str, Row]:
     found: dict[str, Row] = {}
+    asked = sa.select(_p.c.id, _p.c.reference, _p.c.started).where(_p.c.provider == provider)
     for part in _parts(references):
-        wanted = sa.select(_p).where(_p.c.provider == provider, _p.c.reference.in_(part))
-        found |= {row["reference"]: row for row in await storage.every(tx, wanted)}
+        rows = await storage.every(conn, asked.where(_p.c.reference.in_(part)))
+        found |= {row["reference"]: row for row in rows}
     return found
 
 
-async def _refunds(tx: AsyncConnection, provider: str, lines: Sequence[Line]) -> list[Row]:
+async def _refunds(conn: AsyncConnection, provider: str, lines: Sequence[Line]) -> list[Row]:
     """Read the refunds that the lines may be about: by their number, ours or theirs, or by the payment."""
     given = [line for line in lines if line.kind == "refund"]
     found: dict[str, Row] = {}
@@ -71,7 +74,7 @@ async def _refunds(tx: AsyncConnection, provider: str, lines: Sequence[Line]) ->
             )
             .order_by(_r.c.requested_at, _r.c.id)
         )
-        found |= {row["id"]: row for row in await storage.every(tx, wanted)}
+        found |= {row["id"]: row for row in await storage.every(conn, wanted)}
     return list(found.values())
 
 

@@ -72,9 +72,12 @@ class Allowed:
 
     def errand(self) -> people.Errand:
         """Give what the national register wants to know of who asks (contracts §5.3)."""
+        procedure_code = self.question.procedure_code
+        # A longer code is none of the register's; cut off, it might be another procedure's.
+        own = procedure_code if len(procedure_code) <= people.LONGEST_SERVICE_CODE else ""
         return people.Errand(
             number=self.question.number,
-            service_code=self.service_code or self.question.procedure_code[:20],
+            service_code=self.service_code or own,
             official_code=self.official.code,
             official_account=self.official.account,
             official_phone=self.official.phone,

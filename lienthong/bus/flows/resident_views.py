@@ -183,7 +183,7 @@ class LookUpAnswer(Asked):
 class EnterpriseRequest(records.Record):
     """An enterprise is looked up by its code (mã số doanh nghiệp)."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^\d{10}(-?\d{3})?$")] = Field(
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{10}(-?[0-9]{3})?$")] = Field(
         description="Mã số doanh nghiệp, mã số thuế"
     )
     purpose: Purpose = Field(description="Mục đích tra cứu")

@@ -123,7 +123,9 @@ async def _restore(
     """Put the version before the run in force again, as a version of its own."""
     before = _v.alias("before")
     wanted = (
-        sa.select(_p.c.code, _p.c.version, _v.c.record, before.c.record.label("former"), before.c.digest)
+        sa.select(
+            _p.c.code, _p.c.version, _v.c.record, _v.c.changes, before.c.record.label("former"), before.c.digest
+        )
         .join_from(_p, _v, (_v.c.code == _p.c.code) & (_v.c.version == _p.c.version) & (_v.c.run_id == run["id"]))
         .join(before, (before.c.code == _p.c.code) & (before.c.version == _p.c.version - 1))
         .where(_p.c.code.in_(codes), _p.c.status == "active")
@@ -135,6 +137,10 @@ async def _restore(
         version, changes = row["version"] + 1, procedure_changes.compare(now_in_force, former)
         procedure = records.Procedure.model_validate_json(orjson.dumps(former))
         values = {**procedure_versions.columns(procedure), "digest": row["digest"], "version": version}
+        if any(change["field"] == "status" for change in row["changes"]):
+            # The run had found it in the list again; before, it was withdrawn.
+            values |= {"status": "withdrawn", "withdrawn_at": now, "fingerprint": ""}
+            changes = [procedure_changes.status_change(old="active", new="withdrawn"), *changes]
         await tx.execute(_p.update().where(_p.c.code == row["code"]).values(changed_at=now, **values))
         kept = {"run_id": run["id"], "source": run["source"], "valid_from": now, "record": row["former"]}
         await tx.execute(

@@ -28,7 +28,10 @@ _BEFORE_XML = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a file of one kind may be; beyond it the file is refused, never cut."""
+    """How large a file of one kind may be; beyond it the file is refused, never cut.
+
+    `one_sheet`: a second sheet that is seen and holds anything is refused, too, not passed over.
+    """
 
     what_vi: str
     what_en: str
@@ -41,6 +44,7 @@ class Limits:
     columns: int = 40
     cell: int = 4_000
     heading_within: int = 20
+    one_sheet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +224,24 @@ def _csv(text: str, limits: Limits, heading: str) -> Iterator[list[Any]]:
 
 
 def _sheet(raw: bytes, limits: Limits) -> Iterator[list[Any]]:
-    """Read the first sheet; formulas come as `FORMULA_CELL`."""
+    """Read the first sheet that is not hidden; formulas come as `FORMULA_CELL`."""
     _must_be_harmless(raw, limits)
     import openpyxl
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, keep_links=False, keep_vba=False)
         try:
-            sheet = book.worksheets[0]
+            seen = [one for one in book.worksheets if one.sheet_state == "visible"]
+            sheet, *others = seen or book.worksheets
             # What the file claims of its own size is not believed.
-            sheet.reset_dimensions()
+            for one in (sheet, *others):
+                one.reset_dimensions()
+            if limits.one_sheet and any(map(_holds_anything, others)):
+                raise unreadable(
+                    limits,
+                    "bảng tính có nhiều trang có dữ liệu; hãy lưu mỗi trang thành một tệp",
+                    "it has several sheets with something in them; save each as a file",
+                )
             for row in sheet.iter_rows(max_col=limits.columns + 1):
                 yield [FORMULA_CELL if cell.data_type == "f" else cell.value for cell in row]
         finally:
@@ -238,6 +250,10 @@ def _sheet(raw: bytes, limits: Limits) -> Iterator[list[Any]]:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, zipfile.BadZipFile):
         raise _broken(limits) from None
+
+
+def _holds_anything(sheet: Any) -> bool:
+    return any(_is_filled(cell) for row in sheet.iter_rows(values_only=True) for cell in row)
 
 
 def _must_be_harmless(raw: bytes, limits: Limits) -> None:

@@ -72,7 +72,10 @@ def _check_kind(headers: Mapping[bytes, bytes]) -> None:
     kind, *parameters = headers.get(b"content-type", b"").decode("latin-1").lower().split(";")
     charset = [part.strip().removeprefix("charset=").strip('"') for part in parameters if part.strip()]
     if kind.strip() != "application/json" or any(name not in ("utf-8", "utf8") for name in charset):
-        raise errors.UnsupportedMedia()
+        raise errors.UnsupportedMedia(
+            "The body must be JSON in UTF-8: Content-Type: application/json.",
+            detail_vi="Nội dung phải là JSON mã hoá UTF-8: Content-Type: application/json.",
+        )
 
 
 def parse(raw: bytes, *, depth_limit: int) -> Any:

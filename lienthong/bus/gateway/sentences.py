@@ -129,8 +129,35 @@ _FORMS: dict[str, tuple[str, str]] = {
         ": mã định danh, ngày tiếp nhận và số thứ tự, ví dụ 000.00.00.H38-260115-0001",
         ": agency identifier, date and number, for example 000.00.00.H38-260115-0001",
     ),
-    r"^(\d{12}|\d{9})$": (": 12 chữ số, hoặc 9 chữ số của CMND cũ", ": 12 digits, or 9 of the older card"),
-    r"^\d{10}(-?\d{3})?$|^\d{12}$": (": 10, 13 hoặc 12 chữ số", ": 10, 13 or 12 digits"),
+    r"^([0-9]{12}|[0-9]{9})$": (": 12 chữ số, hoặc 9 chữ số của CMND cũ", ": 12 digits, or 9 of the older card"),
+    r"^[0-9]{10}(-?[0-9]{3})?$|^[0-9]{12}$": (": 10, 13 hoặc 12 chữ số", ": 10, 13 or 12 digits"),
+}
+# Rules that a record has of its own, by the words in which it breaks.
+_RULES: dict[str, tuple[str, str]] = {
+    "the year must be between 1900 and 2199": (
+        "{v} phải có năm từ 1900 đến 2199.",
+        "{e} must have a year between 1900 and 2199.",
+    ),
+    "day and year must agree": (
+        "{v}: năm của day khác year; chỉ cần một trong hai.",
+        "{e}: the year of day is not year; one of them is enough.",
+    ),
+    "birth needs day or year": (
+        "{v}: thiếu birth.day, hoặc birth.year khi chỉ biết năm sinh.",
+        "{e}: birth.day is missing, or birth.year where only the year is known.",
+    ),
+    "give citizen_id or old_id, exactly one of them": (
+        "{v}: gửi đúng một trong hai: citizen_id hoặc old_id.",
+        "{e}: send citizen_id or old_id, exactly one of them.",
+    ),
+    "the purpose must not hold the number of a person": (
+        "{v} không được chứa số giấy tờ hay số điện thoại (từ 9 chữ số liền nhau): mục đích được lưu trong sổ.",
+        "{e} must hold no number of a person or telephone (nine digits in a row): it is kept in the record.",
+    ),
+    "the purpose must be one line of text": (
+        "{v} phải là một dòng chữ, không có ký tự điều khiển.",
+        "{e} must be one line of text, without control characters.",
+    ),
 }
 _ORDER_RULE = re.compile(r"(?:Value error, )?(\w+) must not be before (\w+)")
 
@@ -173,7 +200,7 @@ def _problem(finding: ErrorDetails, model: type[BaseModel]) -> errors.FieldProbl
     if kind == "extra_forbidden":
         return unknown_name(path, list(parent.model_fields) if parent else [])
     if kind in ("value_error", "assertion_error"):
-        return _own_rule(finding["msg"], path, model)
+        return _own_rule(finding["msg"], path, term, model)
     context: dict[str, Any] = {"form_vi": "", "form_en": "", **finding.get("ctx", {})}
     if "expected" in context:
         context["expected"] = str(context["expected"]).replace(" or ", ", ").replace("'", "")
@@ -186,11 +213,12 @@ def _problem(finding: ErrorDetails, model: type[BaseModel]) -> errors.FieldProbl
     return errors.FieldProblem(path, vi.format(**names, **context), en.format(**names, **context))
 
 
-def _own_rule(message: str, path: str, model: type[BaseModel]) -> errors.FieldProblem:
+def _own_rule(message: str, path: str, term: str, model: type[BaseModel]) -> errors.FieldProblem:
     """Say which rule of a record is broken; the rules that records have are known by their wording."""
     order = _ORDER_RULE.fullmatch(message)
     if order is None:
-        return errors.FieldProblem(path, _ANY[0].format(v=path), _ANY[1].format(e=path))
+        vi, en = _RULES.get(message.removeprefix("Value error, "), _ANY)
+        return errors.FieldProblem(path, vi.format(v=f"“{term}” ({path})" if term else path), en.format(e=path))
     later, earlier = order[1], order[2]
     terms = [_term(model, name) for name in (later, earlier)]
     return errors.FieldProblem(

@@ -93,9 +93,13 @@ def moment(text: str) -> datetime:
     """Read a time of WS-Security; one without a zone is UTC, as the standard has it. Raises ProofRejected."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        # In one zone, and not at the ends of the calendar: ages are counted from it.
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _unreadable("Created") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    if not 1900 <= found.year <= 2199:
+        raise _unreadable("Created")
+    return found
 
 
 def text_of(node: Node, tag: str) -> str | None:

@@ -30,12 +30,12 @@ class Session:
     async def renew(self, refused: str) -> str:
         """Give another session than the one that was refused.
 
-        However many calls ask at once, one login takes place, and where it fails all of them fail with it:
-        an account must not be locked because a hundred calls tried a wrong password.
+        However many calls ask at once, one login takes place, and where it fails, or gives the same session again,
+        all of them have that: an account must not be locked because a hundred calls tried a wrong password.
         """
         attempts = self._attempts
         async with self._lock:
-            if self._value and self._value != refused:
+            if self._value and (self._value != refused or self._attempts != attempts):
                 return self._value
             if self._attempts != attempts and self._failure is not None:
                 raise self._failure

@@ -7,7 +7,7 @@ from typing import Any
 
 from lienthong.connectors import base, http
 from lienthong.core import errors
-from lienthong.mappings import engine
+from lienthong.mappings import engine, transforms
 
 SYSTEM = "dvcqg_adapter"
 MAPPING = engine.load(SYSTEM)
@@ -30,9 +30,9 @@ class Answer:
         return self.code != "" and self.code.strip("0") == ""
 
     def says(self, words: tuple[str, ...]) -> bool:
-        """Whether the message has one of these words in it, whatever the case."""
-        message = self.message.casefold()
-        return any(word.casefold() in message for word in words)
+        """Whether the message has one of these words in it, whatever the case and the form of its letters."""
+        message = transforms.plain(self.message).casefold()
+        return any(transforms.plain(word).casefold() in message for word in words)
 
 
 def login(username: str, password: str) -> dict[str, str]:

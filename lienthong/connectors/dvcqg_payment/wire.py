@@ -134,9 +134,7 @@ def _opened(body: Any) -> dict[str, Any]:
         return body
     code, inner = str(body[NAMES["error_code"]]), body.get(NAMES["message"])
     if code.strip("0") or not code:
-        raise errors.RemoteRefused(
-            system=SYSTEM, remote_code=base.safe_text(code), remote_message=base.safe_text(inner or "")
-        )
+        raise answers.refused(MAPPING, code=code, said=inner)
     found = outcomes.read_json(inner.encode(), system=SYSTEM) if isinstance(inner, str) else inner
     if not isinstance(found, dict):
         raise outcomes.garbled("no object in the façade's text", system=SYSTEM)
@@ -147,8 +145,7 @@ def accepted(found: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give an answer back whose code says that the question was served. Raises RemoteRefused, RemoteGarbled."""
     code = code_of(found)
     if code != OK:
-        said = base.safe_text(found.get(NAMES["said"]) or "")
-        raise errors.RemoteRefused(system=SYSTEM, remote_code=code, remote_message=said)
+        raise answers.refused(MAPPING, code=code, said=found.get(NAMES["said"]))
     return found
 
 
@@ -201,7 +198,7 @@ def _news(values: Mapping[str, str], *, state: str, code: str) -> money.PaymentN
         {
             "reference": values["reference"],
             "amount_vnd": int(values["amount"]) if values["amount"] else None,
-            "currency": values["currency"] or _VND,
+            "currency": values["currency"],
             "partner": values["partner"],
             "state": state,
             "provider_reference": values["number"],
@@ -222,6 +219,7 @@ def read_state(
             values = verified(found, partner=partner, secret=secret)
         else:
             values = {name: _told(found, name) for name in _CALLBACK_SIGNED}
+            values["currency"] = values["currency"] or _VND
         code = callbacks.text(found, NAMES["state"], system=SYSTEM)
     except errors.ProofRejected as error:
         raise outcomes.garbled(str(error.facts.get("reason", "")), system=SYSTEM) from None

@@ -71,7 +71,9 @@ class Connector:
                 is_last = total is not None and len(seen) >= total
                 if not is_last:
                     self._refuse_stuck(page, moved=len(seen) > before, cursor=cursor, total=total)
-                    is_last = not page.cursor or len(page.rows) < self._settings.page_size
+                    # A page that is short ends a list that is not counted; of one that is, there is more to come.
+                    short = len(page.rows) < (self._settings.page_size if total is None else 1)
+                    is_last = short or not page.cursor
                 if is_last:
                     yield page
                     break

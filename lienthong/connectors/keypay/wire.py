@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from lienthong.connectors import answers, base, callbacks, http, outcomes
+from lienthong.connectors import answers, callbacks, http, outcomes
 from lienthong.connectors.keypay import auth
 from lienthong.core import errors, money
 from lienthong.mappings import engine
@@ -130,8 +130,7 @@ def _opened(body: Any) -> dict[str, Any]:
     if not isinstance(code, str | int) or isinstance(code, bool):
         raise outcomes.garbled("no object with a code", system=SYSTEM)
     if str(code) != "0":
-        said = base.safe_text(body.get(NAMES["message"]) or "")
-        raise errors.RemoteRefused(system=SYSTEM, remote_code=base.safe_text(code), remote_message=said)
+        raise answers.refused(MAPPING, code=code, said=body.get(NAMES["message"]))
     found = body.get(NAMES["data"])
     return found if isinstance(found, dict) else {}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from lienthong.connectors import answers, base, callbacks, http, outcomes
+from lienthong.connectors import answers, callbacks, http, outcomes
 from lienthong.connectors.paygov import auth
 from lienthong.core import clock, errors, money
 from lienthong.mappings import engine
@@ -77,8 +77,8 @@ def _refusal(found: Mapping[str, Any]) -> errors.RemoteError:
     code = found.get(NAMES["error_code"], found.get(NAMES["code"]))
     if code is None:
         return outcomes.garbled("neither a result nor a code", system=SYSTEM)
-    said = base.safe_text(found.get(NAMES["error_message"]) or found.get(NAMES["message"]) or "")
-    return errors.RemoteRefused(system=SYSTEM, remote_code=base.safe_text(code), remote_message=said)
+    said = found.get(NAMES["error_message"]) or found.get(NAMES["message"])
+    return answers.refused(MAPPING, code=code, said=said)
 
 
 def answer(reply: http.Reply, *, changes: bool) -> dict[str, Any]:

@@ -24,11 +24,13 @@ Alert = Annotated[str, typer.Argument(help="Mã cảnh báo / id of the alert.")
 
 @app.command("list")
 def listed(
-    state: Annotated[str | None, typer.Option("--state", help="open, acknowledged, closed")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Trạng thái / state: open, acknowledged, closed.")
+    ] = None,
     rule: Annotated[str | None, typer.Option("--rule", help="Quy tắc / rule.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Mã khoá / id of a key.")] = None,
     tests: Annotated[bool, typer.Option("--tests", help="Của quy tắc đang thử / of tested rules.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help=context.MOST_ROWS)] = 100,
     json: context.Json = False,
 ) -> None:
     """Liệt kê cảnh báo, mới nhất trước / list alerts, the newest first."""
@@ -96,7 +98,7 @@ def acknowledge(
 def close(
     alert: Alert,
     reason: context.Reason,
-    kind: Annotated[str, typer.Option("--as", help="incident, normal, mistake")],
+    kind: Annotated[str, typer.Option("--as", help="Kết luận / verdict: incident, normal, mistake.")],
 ) -> None:
     """Đóng một cảnh báo; kết luận dạy lại ngưỡng / close an alert; the verdict teaches the thresholds."""
 
@@ -143,7 +145,7 @@ def silence(
 @app.command()
 def rules(
     rule: Annotated[str | None, typer.Argument(help="Quy tắc cần đổi / the rule to change.")] = None,
-    mode: Annotated[str | None, typer.Option("--mode", help="on, test, off")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Chế độ / mode: on, test, off.")] = None,
     least_score: Annotated[
         float | None, typer.Option("--score", help="Từ điểm / from this score, 0 to 1.")
     ] = None,
@@ -197,7 +199,7 @@ def rules(
 @app.command()
 def respond(
     alert: Alert,
-    kind: Annotated[str, typer.Argument(help="throttle, proof, suspend")],
+    kind: Annotated[str, typer.Argument(help="Biện pháp / response: throttle, proof, suspend.")],
     reason: context.Reason,
     span: For = "1h",
     limit: Annotated[str, typer.Option("--limit", help="Khi siết / when throttled.")] = responses.USUAL_CURB,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,9 @@ from lienthong.core import errors, logs, settings
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="In JSON cho chương trình đọc / print JSON.")]
+# How a moment is typed, shown in the help in place of the bare formats.
+MOMENT = "2026-11-01T08:00"
+MOST_ROWS = "Số dòng nhiều nhất / most rows."
 Reason = Annotated[str, typer.Option("--reason", help="Lý do; được ghi lại / why; kept in the record.")]
 
 _config: list[Path] = []
@@ -42,10 +46,11 @@ def chosen() -> settings.Settings:
     return settings.load(os.environ)
 
 
-def run(work: Callable[..., Awaitable[T]], *, migrated: bool = True) -> T:
+def run(work: Callable[..., Awaitable[T]], *, migrated: bool = True, is_long: bool = False) -> T:
     """Open the hub, do one thing with it, close it; an error ends the command with status 1.
 
-    The embedded database is made on first use; a shared one must have been migrated.
+    The embedded database is made on first use; a shared one must have been migrated. A screen shows that a work
+    that `is_long` goes on.
     """
     from lienthong.bus import hub as hubs
     from lienthong.core import migrations
@@ -58,7 +63,8 @@ def run(work: Callable[..., Awaitable[T]], *, migrated: bool = True) -> T:
                 await migrations.must_be_current(hub.storage)
             return await work(hub)
 
-    return guarded(lambda: asyncio.run(go()))
+    with output.problems.status("Đang làm… / working…") if is_long else contextlib.nullcontext():
+        return guarded(lambda: asyncio.run(go()))
 
 
 def guarded(work: Callable[[], T]) -> T:

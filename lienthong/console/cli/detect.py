@@ -88,7 +88,7 @@ def rebuild(
         finally:
             archive.close()
 
-    sys.stdout.write(orjson.dumps({"records": context.run(work), "days": days}).decode() + "\n")
+    sys.stdout.write(orjson.dumps({"records": context.run(work, is_long=True), "days": days}).decode() + "\n")
 
 
 @contextlib.contextmanager

@@ -41,12 +41,17 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="Bảng .csv hoặc .xlsx / the table.", dir_okay=False)],
     reason: Annotated[str, typer.Option("--reason", help="Lý do, ví dụ số nghị quyết / why.")] = "",
     channel: Annotated[
-        str, typer.Option(help="Kênh, khi tệp không có cột: online, in_person, postal.")
+        str,
+        typer.Option(
+            help="Kênh, khi tệp không có cột / channel where the file has none: online, in_person, postal."
+        ),
     ] = "online",
     basis: Annotated[str, typer.Option(help="Văn bản, ví dụ 23/2026/NQ-HĐND / the resolution.")] = "",
     since: Annotated[str, typer.Option("--from", help="Từ ngày, khi tệp không có cột / first day.")] = "",
     until: Annotated[str, typer.Option("--until", help="Đến hết ngày / last day.")] = "",
-    encoding: Annotated[str, typer.Option(help="Bảng mã của CSV: utf-8 hoặc windows-1258.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(help="Bảng mã của CSV / encoding of a CSV: utf-8, windows-1258.")
+    ] = "utf-8",
     replace: Annotated[bool, typer.Option("--replace", help="Thay quy định cũ trùng kỳ / replace.")] = False,
     ahead: Annotated[
         bool, typer.Option("--ahead", help="Cả thủ tục trục chưa có / unknown procedures too.")

@@ -32,10 +32,10 @@ _OF_AN_OPERATION = {
 
 @app.command("list")
 def listed(
-    key: Annotated[str | None, typer.Option(help="Mã hoặc phần đầu của khoá: khoá này gọi được gì.")] = None,
+    key: Annotated[str | None, typer.Option(help="Khoá này gọi được gì / what this key may call.")] = None,
     operation: Annotated[
         str | None,
-        typer.Option(help="Thao tác, fields:NHÓM hoặc service:TÊN:/đường/dẫn: những khoá nào gọi được."),
+        typer.Option(help="Khoá nào gọi được thao tác này, fields:NHÓM, service:TÊN:/đường / who may call this."),
     ] = None,
     json: context.Json = False,
 ) -> None:

@@ -56,16 +56,39 @@ _WHO = {
 }
 _MOMENT_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%d/%m/%Y")
 Key = Annotated[str | None, typer.Option("--key", help="Số của khoá / key id.")]
-Organisation = Annotated[str | None, typer.Option("--organisation", help="Đơn vị.")]
-Official = Annotated[str | None, typer.Option("--official", help="Cán bộ.")]
-Operation = Annotated[str | None, typer.Option("--operation", help="Thao tác.")]
+Organisation = Annotated[str | None, typer.Option("--organisation", help="Đơn vị / organisation.")]
+Official = Annotated[str | None, typer.Option("--official", help="Cán bộ / official.")]
+Operation = Annotated[str | None, typer.Option("--operation", help="Thao tác / operation.")]
 Outcome = Annotated[str | None, typer.Option("--outcome", help="ok, hoặc mã lỗi / ok, or an error code.")]
-Address = Annotated[str | None, typer.Option("--address", help="Địa chỉ gọi đến.")]
-Dossier = Annotated[str | None, typer.Option("--dossier", help="Mã hồ sơ.")]
+Address = Annotated[str | None, typer.Option("--address", help="Địa chỉ gọi đến / caller's address.")]
+Dossier = Annotated[str | None, typer.Option("--dossier", help="Mã hồ sơ / dossier.")]
 Request = Annotated[str | None, typer.Option("--request", help="Mã yêu cầu / request id.")]
-Since = Annotated[datetime | None, typer.Option("--from", formats=[*_MOMENT_FORMS], help="Từ lúc, giờ Việt Nam.")]
-Until = Annotated[datetime | None, typer.Option("--to", formats=[*_MOMENT_FORMS], help="Trước lúc.")]
-Why = Annotated[str, typer.Option("--reason", help="Lý do đọc sổ; bắt buộc khi tra theo một người.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from",
+        formats=[*_MOMENT_FORMS],
+        metavar=context.MOMENT,
+        help="Từ lúc, giờ Việt Nam / from, Vietnam time.",
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=[*_MOMENT_FORMS], metavar=context.MOMENT, help="Trước lúc / until."),
+]
+Person = Annotated[
+    bool, typer.Option("--person", help="Theo một người; số được hỏi sau đó / a person; the number is asked for.")
+]
+CountBy = Annotated[
+    str | None,
+    typer.Option("--count-by", help="Đếm theo / count by: hour, key_id, operation, outcome, official …"),
+]
+Cursor = Annotated[
+    str | None, typer.Option(help="Trang sau: con trỏ mà trang trước in ra / cursor of the page before.")
+]
+Why = Annotated[
+    str, typer.Option("--reason", help="Lý do đọc sổ; bắt buộc khi theo một người / why; needed for a person.")
+]
 
 
 def sources(hub: Hub) -> asking.Sources:
@@ -93,17 +116,15 @@ def searched(
     address: Address = None,
     dossier: Dossier = None,
     request: Request = None,
-    direction: Annotated[str | None, typer.Option(help="in hoặc out")] = None,
+    direction: Annotated[str | None, typer.Option(help="Vào hay ra / direction: in, out.")] = None,
     since: Since = None,
     until: Until = None,
     refused: Annotated[bool, typer.Option("--refused", help="Chỉ lượt bị từ chối / refusals only.")] = False,
-    person: Annotated[bool, typer.Option("--person", help="Theo một người; số được hỏi sau đó.")] = False,
-    count_by: Annotated[
-        str | None, typer.Option("--count-by", help="Đếm theo cột: hour, key_id, operation, outcome, official …")
-    ] = None,
+    person: Person = False,
+    count_by: CountBy = None,
     reason: Why = "",
-    cursor: Annotated[str | None, typer.Option(help="Trang sau: con trỏ mà trang trước in ra.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=search.MOST)] = 50,
+    cursor: Cursor = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=search.MOST, help=context.MOST_ROWS)] = 50,
     json: context.Json = False,
 ) -> None:
     """Tìm trong sổ, mới nhất trước; việc đọc sổ cũng được ghi / search, newest first; reading is recorded."""
@@ -155,8 +176,12 @@ def _about(hub: Hub, question: asking.Question, number: str, *, now: datetime) -
 @app.command()
 def who(
     reason: context.Reason,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Số ngày nhìn lại.")] = search.WHO_DAYS,
-    html: Annotated[Path | None, typer.Option(help="Ghi báo cáo để in vào tệp này.", dir_okay=False)] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Số ngày nhìn lại / days to look back.")
+    ] = search.WHO_DAYS,
+    html: Annotated[
+        Path | None, typer.Option(help="Ghi báo cáo để in vào tệp này / write a page to print.", dir_okay=False)
+    ] = None,
     json: context.Json = False,
 ) -> None:
     """Ai đã xem dữ liệu của một người: số định danh được hỏi, không lưu / who looked at this person."""
@@ -192,7 +217,7 @@ def _write(path: Path, text: str) -> None:
 
 @app.command()
 def tail(
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help=context.MOST_ROWS)] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Theo dõi tiếp / keep following.")] = False,
     json: context.Json = False,
 ) -> None:
@@ -225,10 +250,12 @@ def tail(
 @app.command("follow")
 def followed(
     ecs: Annotated[
-        str, typer.Option(help="file:///…, tcp://máy:cổng, tls://máy:cổng: JSON, tên trường ECS.")
+        str, typer.Option(help="JSON theo ECS tới / ECS JSON to file:///…, tcp://, tls://host:port.")
     ] = "",
-    syslog: Annotated[str, typer.Option(help="tcp://, tls:// hoặc udp://máy:cổng: syslog RFC 5424.")] = "",
-    position: Annotated[str, typer.Option(help="Tên của nơi nhận; mỗi tên có vị trí riêng.")] = "siem",
+    syslog: Annotated[str, typer.Option(help="Syslog RFC 5424 tới / to tcp://, tls://, udp://host:port.")] = "",
+    position: Annotated[
+        str, typer.Option(help="Tên của nơi nhận; mỗi tên có vị trí riêng / a name has a place of its own.")
+    ] = "siem",
 ) -> None:
     """Chuyển sổ nhật ký tới SIEM, từ chỗ đã chuyển lần trước, tới khi dừng / pass the record on to a SIEM."""
     if bool(ecs) == bool(syslog) or not position.isidentifier():
@@ -258,7 +285,7 @@ def roll(json: context.Json = False) -> None:
         rolled, dropped = await retention.keep_house(where, kept, home=home, now=now, actor=context.actor())
         return {"rolled": {one.day.isoformat(): one.rows for one in rolled}, "dropped": dropped}
 
-    done = context.run(work)
+    done = context.run(work, is_long=True)
     if json:
         output.as_json(done)
     else:

@@ -21,7 +21,8 @@ _COLUMNS = {"prefix": "Phần đầu", "issuer": "Nơi cấp", "environment": "M
 
 def recognise(
     text: Annotated[
-        str | None, typer.Argument(help="Chuỗi nhặt được; bỏ trống để đọc từ đầu vào (không lưu ở lịch sử lệnh).")
+        str | None,
+        typer.Argument(help="Chuỗi nhặt được; bỏ trống: đọc từ đầu vào / text found; else read from input."),
     ] = None,
     json: context.Json = False,
 ) -> None:

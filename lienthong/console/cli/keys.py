@@ -24,14 +24,14 @@ app.add_typer(proofs.app, name="proof")
 
 Name = Annotated[str, typer.Argument(help="Mã hoặc phần đầu của khoá / id or prefix.")]
 Note = Annotated[str, typer.Option("--reason", help="Ghi chú; được ghi lại / a note; kept in the record.")]
-Limits = Annotated[list[str], typer.Option(help="Hạn mức, ví dụ 600/minute; nêu được nhiều lần.")]
+Limits = Annotated[list[str], typer.Option(help="Hạn mức, ví dụ 600/minute / limit; nhiều lần được, repeatable.")]
 Addresses = Annotated[
     list[str] | None,
-    typer.Option("--address", help="Địa chỉ hoặc mạng được dùng khoá; nêu được nhiều lần; không nêu là mọi nơi."),
+    typer.Option("--address", help="Địa chỉ, mạng được dùng; nhiều lần được / where from; none: anywhere."),
 ]
 Hours = Annotated[
     list[str] | None,
-    typer.Option("--hours", help="Giờ được dùng, ví dụ “mon-fri 07:00-18:00”; nêu được nhiều lần."),
+    typer.Option("--hours", help="Giờ được dùng / hours, “mon-fri 07:00-18:00”; nhiều lần được, may be repeated."),
 ]
 Sheet = Annotated[
     Path | None,
@@ -55,12 +55,12 @@ def issue(
     organisation: Annotated[str, typer.Option(help="Đơn vị được cấp / organisation.")],
     system: Annotated[str, typer.Option(help="Hệ thống sẽ dùng khoá / system.")],
     custodian: Annotated[str, typer.Option(help="Người chịu trách nhiệm giữ khoá / custodian.")],
-    grants: Annotated[str, typer.Option(help="Quyền gọi, cách nhau bằng dấu phẩy, hoặc all.")],
+    grants: Annotated[str, typer.Option(help="Quyền gọi, cách nhau bằng dấu phẩy / grants by commas; all.")],
     limit: Limits,
-    expires: Annotated[str, typer.Option(help="Thời gian sống, ví dụ 365d.")] = "365d",
-    contact: Annotated[str, typer.Option(help="Liên hệ của người giữ khoá.")] = "",
-    purpose: Annotated[str, typer.Option(help="Mục đích sử dụng.")] = "",
-    decision: Annotated[str, typer.Option(help="Số quyết định hoặc văn bản cấp khoá.")] = "",
+    expires: Annotated[str, typer.Option(help="Thời gian sống, ví dụ 365d / lifetime.")] = "365d",
+    contact: Annotated[str, typer.Option(help="Liên hệ của người giữ khoá / how to reach the custodian.")] = "",
+    purpose: Annotated[str, typer.Option(help="Mục đích sử dụng / purpose.")] = "",
+    decision: Annotated[str, typer.Option(help="Số văn bản cấp khoá / number of the decision.")] = "",
     address: Addresses = None,
     hours: Hours = None,
     sheet: Sheet = None,
@@ -180,7 +180,7 @@ def rotate(
     name: Name,
     reason: context.Reason,
     overlap: Annotated[
-        str, typer.Option(help="Khoá cũ còn dùng được bao lâu: 0d (dừng ngay, khi bị lộ) đến 30d, hoặc 12h.")
+        str, typer.Option(help="Khoá cũ còn dùng được / the old one lives: 0d (lộ, leaked) … 30d, 12h.")
     ] = "7d",
     json: context.Json = False,
 ) -> None:
@@ -209,12 +209,13 @@ def rotate(
 def limit(
     name: Name,
     reason: context.Reason,
-    limit: Annotated[list[str] | None, typer.Option(help="Các hạn mức mới, thay cho mọi hạn mức cũ.")] = None,
+    limit: Annotated[list[str] | None, typer.Option(help="Mọi hạn mức mới / new limits, in place of all.")] = None,
     address: Annotated[
-        list[str] | None, typer.Option("--address", help="Các địa chỉ mới, thay cho danh sách cũ; any là mọi nơi.")
+        list[str] | None,
+        typer.Option("--address", help="Các địa chỉ mới, thay danh sách cũ / new addresses; any: anywhere."),
     ] = None,
     hours: Annotated[
-        list[str] | None, typer.Option("--hours", help="Các giờ mới, thay cho giờ cũ; any là mọi lúc.")
+        list[str] | None, typer.Option("--hours", help="Các giờ mới, thay giờ cũ / new hours; any: always.")
     ] = None,
     json: context.Json = False,
 ) -> None:
@@ -239,9 +240,15 @@ def limit(
 def grant(
     name: Name,
     reason: context.Reason,
-    add: Annotated[list[str] | None, typer.Option("--add", help="Quyền thêm, cách nhau bằng dấu phẩy.")] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option("--add", help="Quyền thêm, cách nhau bằng dấu phẩy / grants to add, by commas."),
+    ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="Quyền bớt, đúng như `lienthong keys show` in ra.")
+        list[str] | None,
+        typer.Option(
+            "--remove", help="Quyền bớt, như `keys show` in ra / grants to take, as `keys show` has them."
+        ),
     ] = None,
     json: context.Json = False,
 ) -> None:

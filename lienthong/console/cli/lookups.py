@@ -37,7 +37,7 @@ def listed(
     dossier: Dossier = None,
     days: Annotated[int, typer.Option(min=1, help="Bao nhiêu ngày gần đây / the last days.")] = 30,
     refused: Annotated[bool, typer.Option("--refused", help="Chỉ lần bị từ chối / refusals only.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=context.MOST_ROWS)] = 50,
     json: context.Json = False,
 ) -> None:
     """Các lần hỏi, mới nhất trước; không có tên hay số của người được hỏi / the questions, newest first."""
@@ -70,7 +70,9 @@ def rule(
     fields: Annotated[
         str, typer.Option(help="Nhóm trường, cách nhau bằng dấu phẩy; trống là trở về mức ít nhất / groups.")
     ] = "",
-    service_code: Annotated[str, typer.Option(help="Mã dịch vụ được cấp cho thủ tục.")] = "",
+    service_code: Annotated[
+        str, typer.Option(help="Mã dịch vụ được cấp cho thủ tục / service code issued for it.")
+    ] = "",
 ) -> None:
     """Đặt các nhóm trường mà một thủ tục được lấy / set which groups of fields a procedure may ask for."""
     groups = tuple(part.strip() for part in fields.split(",") if part.strip())
@@ -104,7 +106,8 @@ def rules(json: context.Json = False) -> None:
         "set_by": "Người đặt",
         "reason": "Lý do",
     }
-    output.table(f"Quy định; thủ tục khác: {', '.join(lookup_policy.LEAST)}", heads, rows)
+    output.table("Thủ tục có quy định riêng / procedures with a rule of their own", heads, rows)
+    output.console.print(f"Thủ tục khác / all others: {', '.join(lookup_policy.LEAST)}")
 
 
 @app.command("except")
@@ -200,7 +203,7 @@ def verify(
         await lookup_check.compare(asking.Sources(hub.storage, archive), period, report)
         return report
 
-    report = context.run(work)
+    report = context.run(work, is_long=True)
     seals.tell(report, json=json)
     if not report.holds:
         raise typer.Exit(1)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import typer.core
 import typer.main
 
-from lienthong.console.cli import context, running, upkeep
+from lienthong.console.cli import context, running, upkeep, usage
 
 # The name of each group, and its module where that is called otherwise.
 _GROUPS = {
@@ -47,7 +46,7 @@ class _Commands(UserDict[str, Any]):
         return self.data[name]
 
 
-class _Program(typer.core.TyperGroup):
+class _Program(usage.Group):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands = _Commands({**self.commands, **dict.fromkeys(_GROUPS)})

@@ -35,12 +35,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Chỉ đếm, không l�
 @app.command("list")
 def listed(
     state: Annotated[
-        str | None, typer.Option("--state", help="pending, in_flight, delivered, dead, dropped")
+        str | None,
+        typer.Option("--state", help="Trạng thái / state: pending, in_flight, delivered, dead, dropped."),
     ] = None,
     target: Target = None,
     dossier: Dossier = None,
     code: Code = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=context.MOST_ROWS)] = 50,
     after: Annotated[int, typer.Option(help="Sau số thứ tự này / after this sequence number.")] = 0,
     json: context.Json = False,
 ) -> None:
@@ -68,7 +69,10 @@ def counts(json: context.Json = False) -> None:
 
 
 @app.command()
-def show(message_id: str, json: context.Json = False) -> None:
+def show(
+    message_id: Annotated[str, typer.Argument(help="Số thông điệp / id of the message.")],
+    json: context.Json = False,
+) -> None:
     """Xem một thông điệp với mọi lần gửi / show one message with every attempt."""
 
     async def work(hub: Hub) -> dict[str, Any]:

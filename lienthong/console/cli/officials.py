@@ -31,7 +31,10 @@ Unit = Annotated[str, typer.Option(help="Mã định danh đơn vị / identifie
 Until = Annotated[str, typer.Option(help="Ngày hết hiệu lực, ví dụ 31/12/2026; tối đa 24 tháng / last day.")]
 Since = Annotated[str, typer.Option("--from", help="Có hiệu lực từ ngày; mặc định hôm nay / first day.")]
 Procedures = Annotated[
-    list[str], typer.Option("--procedure", help="Mã thủ tục, phần đầu như G15-*, hoặc *; nêu được nhiều lần.")
+    list[str],
+    typer.Option(
+        "--procedure", help="Mã thủ tục, phần đầu như G15-*, hoặc *; nhiều lần được / procedures, may be repeated."
+    ),
 ]
 _REGISTERED: tuple[officials.State, ...] = ("in_force", "not_yet")
 MaybeText = Annotated[str | None, typer.Option(help="Để trống thì giữ nguyên / left out: as it is.")]
@@ -134,8 +137,13 @@ def replace_holder(
     account: MaybeText = None,
     unit: MaybeText = None,
     unit_name: MaybeText = None,
-    procedure: Annotated[list[str] | None, typer.Option("--procedure", help="Danh sách thủ tục mới.")] = None,
-    since: Annotated[str | None, typer.Option("--from", help="Có hiệu lực từ ngày; mặc định hôm nay.")] = None,
+    procedure: Annotated[
+        list[str] | None, typer.Option("--procedure", help="Danh sách thủ tục mới / the new procedures.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="Có hiệu lực từ ngày; mặc định hôm nay / from; today where left out."),
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Đến ngày; mặc định như người cũ / last day.")] = None,
     email: MaybeText = None,
     position: MaybeText = None,
@@ -218,7 +226,9 @@ def import_form(
     good_rows: Annotated[
         bool, typer.Option("--good-rows", help="Ghi các dòng đúng dù có dòng sai / write the good rows.")
     ] = False,
-    encoding: Annotated[str, typer.Option(help="Bảng mã của CSV: utf-8 hoặc windows-1258.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(help="Bảng mã của CSV / encoding of a CSV: utf-8, windows-1258.")
+    ] = "utf-8",
     by: By = "",
     json: context.Json = False,
 ) -> None:
@@ -235,7 +245,7 @@ def import_form(
             dry_run=dry_run,
         )
 
-    report = context.run(work)
+    report = context.run(work, is_long=True)
     if json:
         output.as_json(report.as_json())
     else:

@@ -40,6 +40,16 @@ _WORDS_OF_REPORT = {
 }
 
 
+_QUESTIONS = {
+    "two_ends": "hai kết cục khác nhau",
+    "moves_after_end": "còn tin sau khi xong",
+    "refused_but_moves": "đã từ chối mà vẫn chuyển",
+    "booking_unknown": "không rõ bưu chính có đơn không",
+    "dossier_refuses": "hồ sơ không nhận kết quả phát",
+    "cod_unexpected": "thu tiền ngoài dự kiến",
+}
+
+
 class Decision(StrEnum):
     """How a question about a parcel ends."""
 
@@ -54,7 +64,7 @@ def listed(
     carrier: Annotated[str, typer.Option("--carrier", help="Chỉ bưu chính này / only this carrier.")] = "",
     dossier: Annotated[str, typer.Option("--dossier", help="Chỉ hồ sơ này / only this dossier.")] = "",
     is_open: Annotated[bool, typer.Option("--open", help="Chỉ bưu gửi chưa xong / only those under way.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=context.MOST_ROWS)] = 100,
     json: context.Json = False,
 ) -> None:
     """Liệt kê bưu gửi, mới nhất trước / list parcels, the newest first."""
@@ -135,14 +145,21 @@ def questions(json: context.Json = False) -> None:
         names = ("id", "parcel_id", "kind", "facts", "asked_at")
         output.as_json([{name: row[name] for name in names} for row in rows])
         return
-    headings = {"id": "Số việc", "parcel_id": "Bưu gửi", "kind": "Việc", "facts": "Dữ kiện", "asked_at": "Từ lúc"}
-    output.table("Việc chờ người", headings, rows)
+    told = [
+        {**row, "said": f"{row['kind']}: {_QUESTIONS.get(row['kind'], '')}", "facts": output.pairs(row["facts"])}
+        for row in rows
+    ]
+    headings = {"id": "Số việc", "parcel_id": "Bưu gửi", "said": "Việc", "facts": "Dữ kiện", "asked_at": "Từ lúc"}
+    output.table("Việc chờ người", headings, told)
 
 
 @app.command()
 def decide(
     question: Annotated[str, typer.Argument(help="Số việc / id of the question.")],
-    decision: Annotated[Decision, typer.Argument(help="booked | refused (đơn chưa rõ kết quả) | noted")],
+    decision: Annotated[
+        Decision,
+        typer.Argument(help="Kết luận / decision: booked, refused (đơn chưa rõ, unknown booking), noted."),
+    ],
     reason: context.Reason,
 ) -> None:
     """Kết luận một việc, có lý do / close a question with a reason."""

@@ -37,6 +37,7 @@ QUESTIONS = {
     "refund_by_hand": "phải hoàn bằng tay",
     "refunded_twice": "đã hoàn trước đó",
     "refund_silent": "hoàn tiền chưa có kết quả",
+    "cod_silent": "bưu chính chưa xác nhận tiền thu hộ",
 }
 _QUESTIONS = {
     "id": "Số việc",
@@ -85,7 +86,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
 def questions(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what waits for a person."""
     told = [
-        {**row, "said": QUESTIONS.get(row["kind"], row["kind"]), "facts": _facts(row["facts"])} for row in rows
+        {**row, "said": f"{row['kind']}: {QUESTIONS.get(row['kind'], '')}", "facts": output.pairs(row["facts"])}
+        for row in rows
     ]
     output.table("Chờ người quyết định / for a person to decide", _QUESTIONS, told)
 
@@ -126,7 +128,3 @@ def one(found: Mapping[str, Any]) -> None:
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "state_vi": payment_views.STATE_VI.get(row["state"], row["state"])}
-
-
-def _facts(told: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in told.items() if value not in (None, ""))

@@ -27,11 +27,13 @@ Refund = Annotated[str, typer.Argument(help="Số yêu cầu hoàn tiền / numb
 
 @app.command("list")
 def listed(
-    state: Annotated[str | None, typer.Option(help="pending, paid, failed, expired, needs_person, …")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Trạng thái / state: pending, paid, failed, expired, needs_person …")
+    ] = None,
     provider: Annotated[str | None, typer.Option(help="Trung gian / intermediary.")] = None,
     dossier: Annotated[str | None, typer.Option(help="Mã hồ sơ / dossier.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Bao nhiêu ngày gần đây / the last days.")] = 30,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=context.MOST_ROWS)] = 50,
     json: context.Json = False,
 ) -> None:
     """Các lần thanh toán, mới nhất trước / attempts to pay, newest first."""
@@ -105,7 +107,7 @@ def watch(json: context.Json = False) -> None:
     async def work(hub: Hub) -> dict[str, Any]:
         return dataclasses.asdict(await payment_watch.run(hub))
 
-    done = context.run(work)
+    done = context.run(work, is_long=True)
     if json:
         output.as_json(done)
     else:

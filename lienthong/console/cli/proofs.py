@@ -45,7 +45,7 @@ def add(
         typer.Option(help="Tệp khoá công khai PEM (Ed25519, ECDSA P-256) / public key.", dir_okay=False),
     ] = None,
     kind: Annotated[
-        Kind, typer.Option(help="Khoá công khai dùng để: signature ký yêu cầu; assertion xác nhận cán bộ.")
+        Kind, typer.Option(help="Dùng để / for: signature (ký yêu cầu, requests), assertion (cán bộ, officials).")
     ] = Kind.SIGNATURE,
     certificate: Annotated[
         Path | None, typer.Option(help="Tệp chứng thư PEM hoặc DER / client certificate.", dir_okay=False)

@@ -58,7 +58,7 @@ def run(json: context.Json = False) -> None:
     async def work(hub: Hub) -> dict[str, Any]:
         return dataclasses.asdict(await reconciliation_daily.run(hub))
 
-    done = context.run(work)
+    done = context.run(work, is_long=True)
     if json:
         output.as_json(done)
     else:
@@ -73,7 +73,9 @@ def import_file(
     shape: Annotated[str, typer.Option(help="Mẫu: tên mẫu có sẵn, hoặc tệp .yml / shape.")] = "",
     since: Annotated[str, typer.Option("--from", help="Kỳ sao kê từ ngày / first day covered.")] = "",
     until: Annotated[str, typer.Option("--to", help="Đến hết ngày / last day covered.")] = "",
-    encoding: Annotated[str, typer.Option(help="Bảng mã của CSV: utf-8 hoặc windows-1258.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(help="Bảng mã của CSV / encoding of a CSV: utf-8, windows-1258.")
+    ] = "utf-8",
     json: context.Json = False,
 ) -> None:
     """Nhập một sao kê; cùng tệp chỉ nhập một lần / take a statement in; the same file counts once."""
@@ -90,7 +92,7 @@ def import_file(
         )
         return await reconciliation.take(hub, statement, by=context.actor(), reason=reason)
 
-    _tell(context.run(work), json=json)
+    _tell(context.run(work, is_long=True), json=json)
 
 
 @app.command()
@@ -105,7 +107,7 @@ def listed(
     closed: Annotated[bool, typer.Option("--all", help="Cả chênh lệch đã khép / closed ones too.")] = False,
     provider: Provider = None,
     kind: Annotated[str | None, typer.Option(help="Chỉ loại này, ví dụ missing_with_us / only this kind.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 200,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help=context.MOST_ROWS)] = 200,
     json: context.Json = False,
 ) -> None:
     """Các chênh lệch chưa khép, hoặc các lần đối soát / open differences, or what was compared."""
@@ -168,7 +170,7 @@ def report(
             await journal.write_act(tx, "reconcile.report", period, actor=context.actor(), now=hub.now())
         return found, hub.settings.agency.name, hub.now()
 
-    found, agency, made_at = context.run(work)
+    found, agency, made_at = context.run(work, is_long=True)
     given.write_report(
         out,
         page=lambda: reconciliation_report.page(found, agency=agency, made_at=made_at),

@@ -39,7 +39,7 @@ def review(
         found = await reviews.review(hub.storage, since=begins, until=ends)
         return found, hub.settings.agency.name, hub.now()
 
-    found, agency, made_at = context.run(work)
+    found, agency, made_at = context.run(work, is_long=True)
     given.write_report(
         out,
         page=lambda: review_report.page(found, agency=agency, made_at=made_at),

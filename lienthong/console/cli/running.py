@@ -56,7 +56,9 @@ def serve(
 
 def sandbox(
     catalogue: Annotated[Path | None, typer.Option(help="Tệp danh mục / catalogue file.", exists=True)] = None,
-    mood: Annotated[list[str] | None, typer.Option(help="Ngày xấu, ví dụ slow:latency_ms=500.")] = None,
+    mood: Annotated[
+        list[str] | None, typer.Option(help="Ngày xấu, ví dụ slow:latency_ms=500 / a bad day.")
+    ] = None,
     latency_ms: Annotated[int | None, typer.Option(help="Độ trễ mỗi lượt gọi / latency of every call.")] = None,
     store: Annotated[Path | None, typer.Option(help="Tệp giữ những gì đã nhận / file for what arrives.")] = None,
     port: Annotated[int | None, typer.Option(help="Cổng; mặc định theo cấu hình / port.")] = None,
@@ -79,7 +81,9 @@ def sandbox(
 
 def start(
     catalogue: Annotated[Path | None, typer.Option(help="Tệp danh mục / catalogue file.", exists=True)] = None,
-    full: Annotated[bool, typer.Option("--full", help="Cỡ đầy đủ: PostgreSQL, Redis, Celery.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Cỡ đầy đủ / full size: PostgreSQL, Redis, Celery.")
+    ] = False,
 ) -> None:
     """Chạy thử: trục và hệ thống giả lập, danh mục đã đồng bộ, khoá mẫu / a trial on this machine."""
     from lienthong.console import trial

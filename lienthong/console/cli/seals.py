@@ -55,7 +55,7 @@ def seal(json: context.Json = False) -> None:
                 await sealer.step(hub.now())
         return await asyncio.to_thread(_stated, home)
 
-    rows = context.run(work)
+    rows = context.run(work, is_long=True)
     if json:
         output.as_json(rows)
         return
@@ -77,8 +77,18 @@ def _stated(home: Path) -> list[dict[str, Any]]:
 
 
 def export(
-    since: Annotated[datetime, typer.Option("--from", formats=[*_MOMENT_FORMS], help="Từ lúc, giờ Việt Nam.")],
-    until: Annotated[datetime, typer.Option("--to", formats=[*_MOMENT_FORMS], help="Trước lúc.")],
+    since: Annotated[
+        datetime,
+        typer.Option(
+            "--from",
+            formats=[*_MOMENT_FORMS],
+            metavar=context.MOMENT,
+            help="Từ lúc, giờ Việt Nam / from, Vietnam time.",
+        ),
+    ],
+    until: Annotated[
+        datetime, typer.Option("--to", formats=[*_MOMENT_FORMS], metavar=context.MOMENT, help="Trước lúc / until.")
+    ],
     out: Annotated[Path, typer.Option("--out", file_okay=False, help="Thư mục mới / a new folder.")],
     reason: context.Reason = "",
     json: context.Json = False,
@@ -94,7 +104,7 @@ def export(
             )
         return await exports.export(hub.settings.home, hub.storage, out, since=first, until=end, days=_days(hub))
 
-    rows = [asdict(one) for one in context.run(work)]
+    rows = [asdict(one) for one in context.run(work, is_long=True)]
     if json:
         output.as_json(rows)
     else:
@@ -103,9 +113,14 @@ def export(
 
 
 def verify(
-    folder: Annotated[Path | None, typer.Argument(help="Thư mục đã xuất; bỏ trống là sổ của trục.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Thư mục đã xuất; bỏ trống là sổ của trục / an export; else the hub's own."),
+    ] = None,
     key: Annotated[str, typer.Option("--key", help="Khoá công khai đã được trao / the key handed out.")] = "",
-    witness: Annotated[Path | None, typer.Option("--witness", help="Thư mục của bên chứng giám.")] = None,
+    witness: Annotated[
+        Path | None, typer.Option("--witness", help="Thư mục của bên chứng giám / the witness's folder.")
+    ] = None,
     json: context.Json = False,
 ) -> None:
     """Kiểm tra sổ của trục hoặc một bản xuất; kết thúc bằng 1 khi có sai khác / check the record or an export."""
@@ -120,7 +135,7 @@ def verify(
         await asyncio.to_thread(_look_at_stamps, home, stamps.authority(hub.settings.seals), report)
         return report
 
-    report = context.run(work) if folder is None else exports.check(folder, key=key or None)
+    report = context.run(work, is_long=True) if folder is None else exports.check(folder, key=key or None)
     tell(report, json=json)
     if not report.holds:
         raise typer.Exit(1)
@@ -154,9 +169,17 @@ def tell(report: log_check.Report, *, json: bool) -> None:
 
 
 def countersign(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Thư mục mà trục đưa điểm tới.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, help="Thư mục mà trục đưa điểm tới / folder that the hub writes to."
+        ),
+    ],
     name: Annotated[str, typer.Option("--name", help="Tên bên chứng giám / the witness's name.")],
-    key_file: Annotated[Path, typer.Option("--key-file", help="Tệp khoá riêng, được tạo nếu chưa có.")],
+    key_file: Annotated[
+        Path,
+        typer.Option("--key-file", help="Tệp khoá riêng, được tạo nếu chưa có / private key, made where absent."),
+    ],
 ) -> None:
     """Chạy ở máy bên chứng giám: ký xác nhận các điểm mới / run by the witness: countersign what is new."""
 
@@ -178,7 +201,7 @@ def countersign(
 
 
 def forget_year(
-    year: Annotated[int, typer.Argument(min=2000, max=2200)],
+    year: Annotated[int, typer.Argument(min=2000, max=2200, help="Năm đã qua / a year that is over.")],
     reason: Annotated[str, typer.Option("--reason", help="Lý do, số quyết định; bắt buộc / why; required.")],
 ) -> None:
     """Huỷ khoá băm số định danh của một năm, không lấy lại được / destroy a year's key of personal digests."""

@@ -64,28 +64,38 @@ _WINDOW = {
     "planned_by": "Người ghi",
 }
 _FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M%z"]
+Name = Annotated[str, typer.Argument(help="Nơi nhận / target, dvcqg_adapter.")]
 Until = Annotated[
     datetime | None,
-    typer.Option("--until", formats=_FORMATS, help="Tự gửi lại lúc này, giờ Việt Nam / goes on by itself then."),
+    typer.Option(
+        "--until",
+        formats=_FORMATS,
+        metavar=context.MOMENT,
+        help="Tự gửi lại lúc này, giờ Việt Nam / goes on by itself then.",
+    ),
 ]
-Begins = Annotated[datetime, typer.Option("--begins", formats=_FORMATS, help="Bắt đầu / when it begins.")]
-Ends = Annotated[datetime, typer.Option("--ends", formats=_FORMATS, help="Kết thúc / when it ends.")]
+Begins = Annotated[
+    datetime, typer.Option("--begins", formats=_FORMATS, metavar=context.MOMENT, help="Bắt đầu / when it begins.")
+]
+Ends = Annotated[
+    datetime, typer.Option("--ends", formats=_FORMATS, metavar=context.MOMENT, help="Kết thúc / when it ends.")
+]
 
 
 @app.command()
-def pause(name: str, reason: context.Reason, until: Until = None) -> None:
+def pause(name: Name, reason: context.Reason, until: Until = None) -> None:
     """Tạm dừng gửi tới một nơi nhận; thông điệp xếp hàng / stop sending to a target; messages wait."""
     _set(name, targets.PAUSED, reason, until=until)
 
 
 @app.command()
-def resume(name: str, reason: context.Reason) -> None:
+def resume(name: Name, reason: context.Reason) -> None:
     """Gửi tiếp tới một nơi nhận / go on sending to a target."""
     _set(name, targets.ACTIVE, reason)
 
 
 @app.command()
-def plan(name: str, begins: Begins, ends: Ends, reason: context.Reason, json: context.Json = False) -> None:
+def plan(name: Name, begins: Begins, ends: Ends, reason: context.Reason, json: context.Json = False) -> None:
     """Ghi lịch bảo trì của một hệ thống; nơi nhận tự dừng trong lúc đó / plan the maintenance of a system."""
 
     async def work(hub: Hub) -> maintenance.Window:
@@ -105,7 +115,11 @@ def windows(json: context.Json = False) -> None:
 
 
 @app.command()
-def cancel(window: str, reason: context.Reason, json: context.Json = False) -> None:
+def cancel(
+    window: Annotated[str, typer.Argument(help="Số của lịch / id of the window.")],
+    reason: context.Reason,
+    json: context.Json = False,
+) -> None:
     """Bỏ một lịch bảo trì; nơi nhận đang dừng vì nó thì gửi tiếp / call a maintenance window off."""
 
     async def work(hub: Hub) -> maintenance.Window:

@@ -66,7 +66,7 @@ def check(json: context.Json = False) -> None:
     """Tự kiểm tra: cơ sở dữ liệu, Redis, từng hệ thống / self-check of everything the hub leans on."""
     from lienthong.monitoring import health
 
-    results: list[records.CheckResult] = context.run(health.check_everything, migrated=False)
+    results: list[records.CheckResult] = context.run(health.check_everything, migrated=False, is_long=True)
     if json:
         output.as_json([result.model_dump() for result in results])
     else:
@@ -83,14 +83,20 @@ def _state(item: records.CheckResult) -> str:
 
 
 def import_places(
-    communes: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV các xã, phường hiện hành.")],
-    changes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="CSV xã cũ → xã mới.")] = None,
+    communes: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="CSV các xã, phường hiện hành / CSV of today's communes."),
+    ],
+    changes: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV xã cũ → xã mới / CSV of old to new communes."),
+    ] = None,
     json: context.Json = False,
 ) -> None:
     """Nạp danh mục xã, phường từ tệp của đơn vị / import communes from the operator's own files."""
     from lienthong.bus.flows import places_import
 
-    report = context.run(lambda hub: places_import.run(hub, communes=communes, changes=changes))
+    report = context.run(lambda hub: places_import.run(hub, communes=communes, changes=changes), is_long=True)
     found = asdict(report)
     if json:
         output.as_json(found)

@@ -57,8 +57,8 @@ def imported(
 @app.command("list")
 def listed(
     carrier: Annotated[str, typer.Option("--carrier", help="Liệt kê từng mã của / the numbers of.")] = "",
-    state: Annotated[str, typer.Option("--state", help="free, held, used")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    state: Annotated[str, typer.Option("--state", help="Trạng thái / state: free, held, used.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=context.MOST_ROWS)] = 100,
     json: context.Json = False,
 ) -> None:
     """Đếm mã theo trạng thái, hoặc liệt kê mã của một đơn vị / count numbers, or list those of a carrier."""
