@@ -22,7 +22,7 @@ ASKED = {"amount_vnd": 50_000, "reason": "Rút hồ sơ", "requested_by": "ketoa
 
 @pytest.fixture
 async def town(database_url: str, tmp_path: Path) -> AsyncIterator[Town]:
-    async with payment_town.opened(tmp_path, database_url, two_people_above_vnd=100_000) as opened:
+    async with payment_town.opened(tmp_path, database_url, two_people_above_vnd=1_000_000) as opened:
         yield opened
 
 

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lienthong.api_keys import keys
-from lienthong.bus.flows import payment_records, payment_settlement, payment_states, payment_views
+from lienthong.bus.flows import payment_records, payment_settlement, payment_states, payment_views, refund_rows
 from lienthong.bus.hub import Hub
 from lienthong.core import clock, errors, money, storage, tables
 
-_r, _p, _q, _acts = tables.payment_refunds, tables.payments, tables.payment_questions, tables.admin_acts
+_r, _p, _q = tables.payment_refunds, tables.payments, tables.payment_questions
 _UNDERWAY = ("waiting", "ready", "sending", "accepted", "with_person")
 # Sent out, or about to be: from here on the money counts as on its way back.
 _ENDED = ("done", "refused", "declined")
@@ -37,7 +37,7 @@ async def request(
     """
     row, _ = await payment_records.owned(hub, payment_id, caller=caller)
     async with hub.storage.transaction() as tx:
-        held = await _held(hub, tx, row["id"])
+        held = await refund_rows.hold(hub, tx, row["id"])
         refund = await storage.first(tx, sa.select(_r).where(_r.c.id == repeat))
         if refund is None:
             refund = await _asked(hub, tx, held, wanted, number=repeat, key_id=caller.key_id)
@@ -50,9 +50,11 @@ async def request_at_desk(
     """Ask for money to be given back as a person of the hub. Raises as `request` does."""
     wanted = _wanted(amount_vnd, reason=reason, by=by)
     async with hub.storage.transaction() as tx:
-        held = await _held(hub, tx, payment_id)
+        held = await refund_rows.hold(hub, tx, payment_id)
         refund = await _asked(hub, tx, held, wanted, key_id=None)
-        await _note(hub, tx, "payments.refund_request", refund, by=by, reason=reason, after=refund["state"])
+        await refund_rows.note(
+            hub, tx, "payments.refund_request", refund, by=by, reason=reason, after=refund["state"]
+        )
     return await _sent_if_ready(hub, refund)
 
 
@@ -70,7 +72,7 @@ def _wanted(amount_vnd: int | None, *, reason: str, by: str) -> payment_views.Re
 async def _sent_if_ready(hub: Hub, refund: Mapping[str, Any]) -> payment_views.RefundView:
     if refund["state"] == "ready":
         await send(hub, refund["id"])
-    return payment_views.refund_view(await _row(hub, refund["id"]))
+    return payment_views.refund_view(await refund_rows.row(hub, refund["id"]))
 
 
 async def _asked(
@@ -82,7 +84,7 @@ async def _asked(
     key_id: str | None,
     number: str = "",
 ) -> dict[str, Any]:
-    left = payment_states.refundable(held.standing, underway_vnd=await _sum(tx, held, _UNDERWAY))
+    left = payment_states.refundable(held.standing, underway_vnd=await refund_rows.amount_in(tx, held, _UNDERWAY))
     amount = left if wanted.amount_vnd is None else wanted.amount_vnd
     if amount < 1 or amount > left:
         raise errors.Conflict(
@@ -120,7 +122,7 @@ async def approve(hub: Hub, refund_id: str, *, by: str, reason: str = "") -> pay
     Raises NotGranted for the one who asked, and Conflict where the intermediary took the money out meanwhile.
     """
     async with hub.storage.transaction() as tx:
-        held, refund = await both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         _must_wait(refund)
         if by.strip().casefold() == refund["requested_by"].strip().casefold():
             raise errors.NotGranted(
@@ -133,21 +135,21 @@ async def approve(hub: Hub, refund_id: str, *, by: str, reason: str = "") -> pay
                 detail_vi="Trung gian đã tự hoàn khoản tiền này; hãy không duyệt yêu cầu hoàn.",
                 reason="reversed",
             )
-        await _change(tx, refund_id, state="ready", approved_at=hub.now(), approved_by=by)
+        await refund_rows.change(tx, refund_id, state="ready", approved_at=hub.now(), approved_by=by)
         await payment_records.change(tx, held.payment["id"], state="refund_requested")
-        await _note(hub, tx, "payments.refund_approve", refund, by=by, reason=reason, after="ready")
+        await refund_rows.note(hub, tx, "payments.refund_approve", refund, by=by, reason=reason, after="ready")
     await send(hub, refund_id)
-    return payment_views.refund_view(await _row(hub, refund_id))
+    return payment_views.refund_view(await refund_rows.row(hub, refund_id))
 
 
 async def decline(hub: Hub, refund_id: str, *, by: str, reason: str) -> payment_views.RefundView:
     """Refuse a refund that waits for the second person."""
     async with hub.storage.transaction() as tx:
-        _, refund = await both(hub, tx, refund_id)
+        _, refund = await refund_rows.both(hub, tx, refund_id)
         _must_wait(refund)
-        await _change(tx, refund_id, state="declined", finished_at=hub.now(), finished_by=by)
-        await _note(hub, tx, "payments.refund_decline", refund, by=by, reason=reason, after="declined")
-    return payment_views.refund_view(await _row(hub, refund_id))
+        await refund_rows.change(tx, refund_id, state="declined", finished_at=hub.now(), finished_by=by)
+        await refund_rows.note(hub, tx, "payments.refund_decline", refund, by=by, reason=reason, after="declined")
+    return payment_views.refund_view(await refund_rows.row(hub, refund_id))
 
 
 def _must_wait(refund: Mapping[str, Any]) -> None:
@@ -164,10 +166,10 @@ def _must_wait(refund: Mapping[str, Any]) -> None:
 async def send(hub: Hub, refund_id: str) -> None:
     """Send a refund that is ready, once; whoever comes second finds it taken."""
     async with hub.storage.transaction() as tx:
-        held, refund = await both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         if refund["state"] != "ready":
             return
-        await _change(tx, refund_id, state="sending", sent_at=hub.now())
+        await refund_rows.change(tx, refund_id, state="sending", sent_at=hub.now())
     order = order_of(hub, held, refund)
     try:
         intermediary = payment_records.provider(hub, held.payment["provider"])
@@ -201,7 +203,7 @@ async def _failed(hub: Hub, refund_id: str, error: errors.HubError) -> None:
     """Write down why no answer came: refused for good, not sent and to be tried again, or nobody knows."""
     is_uncertain = bool(error.facts.get("outcome_uncertain"))
     async with hub.storage.transaction() as tx:
-        held, refund = await both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         code = error.code[:60]
         if refund["state"] in _ENDED:
             return
@@ -212,7 +214,7 @@ async def _failed(hub: Hub, refund_id: str, error: errors.HubError) -> None:
         elif isinstance(error, errors.RemoteBusy | errors.RemoteUnavailable | errors.Misconfigured) and (
             not is_uncertain
         ):
-            await _change(tx, refund_id, state="ready", provider_code=code)
+            await refund_rows.change(tx, refund_id, state="ready", provider_code=code)
         else:
             await _leave_to_person(hub, tx, held, refund, "refund_unknown", code=code)
 
@@ -221,14 +223,14 @@ async def heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
     """Let a word of the intermediary about a refund count, from its answer and from a query alike."""
     code = payment_records.plain(news.provider_code, 60)
     async with hub.storage.transaction() as tx:
-        held, refund = await both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         if refund["state"] in _ENDED:
             # A person has said meanwhile how it ended; that the intermediary disagrees is for a person too.
             if news.state == "done" and refund["state"] != "done":
                 await _disagree(hub, tx, held, refund, code=code)
             return
         reference = payment_records.plain(news.provider_reference, 100) or refund["provider_reference"]
-        await _change(tx, refund_id, provider_reference=reference)
+        await refund_rows.change(tx, refund_id, provider_reference=reference)
         if news.state == "done":
             await _end(hub, tx, held, refund, state="done", code=code)
         elif news.state == "refused":
@@ -237,10 +239,10 @@ async def heard(hub: Hub, refund_id: str, news: money.RefundNews) -> None:
             # The hub sent it once only, so somebody gave this money back by another way.
             await _leave_to_person(hub, tx, held, refund, "refunded_twice", code=code)
         elif refund["state"] == "accepted":
-            await _change(tx, refund_id, provider_code=code)
+            await refund_rows.change(tx, refund_id, provider_code=code)
         else:
-            silent = timedelta(minutes=hub.settings.payments.silent_minutes)
-            await _change(tx, refund_id, state="accepted", provider_code=code, query_at=hub.now() + silent)
+            ask_at = hub.now() + timedelta(minutes=hub.settings.payments.silent_minutes)
+            await refund_rows.change(tx, refund_id, state="accepted", provider_code=code, query_at=ask_at)
 
 
 async def _disagree(
@@ -257,7 +259,7 @@ async def lost(hub: Hub, *, before: datetime) -> int:
     async with hub.storage.transaction() as tx:
         rows = await storage.every(tx, wanted)
         for row in rows:
-            held, refund = await both(hub, tx, row["id"])
+            held, refund = await refund_rows.both(hub, tx, row["id"])
             if refund["state"] == "sending":
                 await _leave_to_person(hub, tx, held, refund, "refund_unknown", code="")
     return len(rows)
@@ -271,15 +273,15 @@ async def resolve(
 ) -> payment_views.RefundView:
     """Say, as the person who found out, how a refund ended that the intermediary did not tell of."""
     async with hub.storage.transaction() as tx:
-        held, refund = await both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         if refund["state"] not in ("accepted", "with_person"):
             raise errors.Conflict(
                 "this refund waits for nobody's finding",
                 detail_vi="Yêu cầu hoàn tiền này không chờ ai kết luận.",
             )
         await _end(hub, tx, held, refund, state=outcome, code=refund["provider_code"], by=by)
-        await _note(hub, tx, "payments.refund_resolve", refund, by=by, reason=reason, after=outcome)
-    return payment_views.refund_view(await _row(hub, refund_id))
+        await refund_rows.note(hub, tx, "payments.refund_resolve", refund, by=by, reason=reason, after=outcome)
+    return payment_views.refund_view(await refund_rows.row(hub, refund_id))
 
 
 async def close_question(
@@ -293,7 +295,7 @@ async def close_question(
         row = await storage.first(tx, sa.select(_q).where(_q.c.id == question_id))
         if row is None:
             raise errors.NotFound("no such question", detail_vi="Không có việc này trong danh sách.")
-        held = await _held(hub, tx, row["payment_id"])
+        held = await refund_rows.hold(hub, tx, row["payment_id"])
         closed = await tx.execute(
             _q.update()
             .where(_q.c.id == question_id, _q.c.closed_at.is_(None))
@@ -303,12 +305,12 @@ async def close_question(
             raise errors.Conflict("this question is closed", detail_vi="Việc này đã được giải quyết.")
         if decision == "accept":
             await _accept(hub, tx, held)
-        await _note(hub, tx, "payments.question_close", row, by=by, reason=reason, after=decision)
+        await refund_rows.note(hub, tx, "payments.question_close", row, by=by, reason=reason, after=decision)
 
 
 async def _accept(hub: Hub, tx: AsyncConnection, held: payment_records.Held) -> None:
     payment = held.payment
-    left = payment["received_vnd"] - payment["refunded_vnd"] - await _sum(tx, held, _UNDERWAY)
+    left = payment["received_vnd"] - payment["refunded_vnd"] - await refund_rows.amount_in(tx, held, _UNDERWAY)
     if payment["state"] != "needs_person" or left != payment["amount_vnd"]:
         raise errors.Conflict(
             "the whole amount must have come in, with nothing of it given back",
@@ -331,12 +333,12 @@ async def _end(
 ) -> None:
     now, payment, obligation = hub.now(), held.payment, held.obligation
     ended = {"state": state, "provider_code": code, "finished_at": now, "finished_by": by or None}
-    await _change(tx, refund["id"], **ended, query_at=None)
+    await refund_rows.change(tx, refund["id"], **ended, query_at=None)
     does_count = obligation["paid_by"] == payment["id"] and obligation["state"] == "paid"
     after = payment_states.after_refund(
         held.standing,
         amount_vnd=refund["amount_vnd"] if state == "done" else 0,
-        underway_vnd=await _sum(tx, held, _LEAVING),
+        underway_vnd=await refund_rows.amount_in(tx, held, _LEAVING),
         does_count=does_count,
     )
     await payment_records.change(tx, payment["id"], state=after.state, refunded_vnd=after.refunded_vnd)
@@ -355,67 +357,8 @@ async def _leave_to_person(
     *,
     code: str,
 ) -> None:
-    await _change(tx, refund["id"], state="with_person", provider_code=code)
+    await refund_rows.change(tx, refund["id"], state="with_person", provider_code=code)
     facts = {"refund_id": refund["id"], "provider_code": code}
     await payment_records.ask(
         hub, tx, held.payment, kind, fact=refund["id"], facts=facts, amount_vnd=refund["amount_vnd"]
-    )
-
-
-# ---------------------------------------------------------------------------------------------------- rows
-
-
-async def _held(hub: Hub, tx: AsyncConnection, payment_id: str) -> payment_records.Held:
-    found = await payment_records.hold(hub, tx, payment_id)
-    if found is None:
-        raise errors.NotFound("no such payment", detail_vi="Không có lần thanh toán này.")
-    return found
-
-
-async def both(hub: Hub, tx: AsyncConnection, refund_id: str) -> tuple[payment_records.Held, dict[str, Any]]:
-    """Hold an attempt and read one of its refunds."""
-    about = await storage.first(tx, sa.select(_r.c.payment_id).where(_r.c.id == refund_id))
-    if about is None:
-        raise errors.NotFound("no such refund", detail_vi="Không có yêu cầu hoàn tiền này.")
-    held = await _held(hub, tx, about["payment_id"])
-    refund = await storage.first(tx, sa.select(_r).where(_r.c.id == refund_id))
-    if refund is None:
-        raise errors.InternalFault(reason="a refund that was there is gone")
-    return held, refund
-
-
-async def _row(hub: Hub, refund_id: str) -> dict[str, Any]:
-    async with hub.storage.reading() as conn:
-        found = await storage.first(conn, sa.select(_r).where(_r.c.id == refund_id))
-    if found is None:
-        raise errors.InternalFault(reason="a refund that was written is not there")
-    return found
-
-
-async def _sum(tx: AsyncConnection, held: payment_records.Held, states: tuple[str, ...]) -> int:
-    wanted = sa.select(sa.func.coalesce(sa.func.sum(_r.c.amount_vnd), 0)).where(
-        _r.c.payment_id == held.payment["id"], _r.c.state.in_(states)
-    )
-    return int((await tx.execute(wanted)).scalar_one())
-
-
-async def _change(tx: AsyncConnection, refund_id: str, **values: Any) -> None:
-    await tx.execute(_r.update().where(_r.c.id == refund_id).values(**values))
-
-
-async def _note(
-    hub: Hub, tx: AsyncConnection, act: str, row: Mapping[str, Any], *, by: str, reason: str, after: str
-) -> None:
-    """Write what a person did into the record of acts."""
-    before = {"state": row.get("state") or row.get("kind"), "amount_vnd": row["amount_vnd"]}
-    await tx.execute(
-        _acts.insert().values(
-            at=hub.now(),
-            actor=by,
-            act=act,
-            object=row["id"],
-            reason=reason,
-            before=before,
-            after={"state": after},
-        )
     )

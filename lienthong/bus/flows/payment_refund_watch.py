@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lienthong.bus.flows import payment_records, payment_refund
+from lienthong.bus.flows import payment_records, payment_refund, refund_rows
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
 from lienthong.core import errors, storage, tables
@@ -51,7 +51,7 @@ async def look(hub: Hub, row: Mapping[str, Any]) -> bool:
     if not await _take(hub, row):
         return False
     async with hub.storage.transaction() as tx:
-        held, refund = await payment_refund.both(hub, tx, row["id"])
+        held, refund = await refund_rows.both(hub, tx, row["id"])
     intermediary, asked = hub.systems.get(held.payment["provider"]), False
     if isinstance(intermediary, roles.RefundAsked) and refund["state"] == "accepted":
         asked = True
@@ -80,7 +80,7 @@ async def _take(hub: Hub, row: Mapping[str, Any]) -> bool:
 async def _leave_to_person(hub: Hub, refund_id: str) -> None:
     """Put on the list, once, what the intermediary took and never ended; it goes on being asked about."""
     async with hub.storage.transaction() as tx:
-        held, refund = await payment_refund.both(hub, tx, refund_id)
+        held, refund = await refund_rows.both(hub, tx, refund_id)
         since = refund["sent_at"] or refund["requested_at"]
         over_at = since + timedelta(hours=hub.settings.payments.refund_wait_hours)
         if refund["state"] != "accepted" or hub.now() < over_at:
