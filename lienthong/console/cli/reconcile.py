@@ -47,6 +47,22 @@ _RUNS = {
     "made_by": "Người nhập",
     "counts": "Kết quả",
 }
+_COUNTS = {
+    "resumed": "làm tiếp / resumed",
+    "asked": "đã hỏi trung gian / asked",
+    "confirmed": "trung gian xác nhận / confirmed",
+    "silent": "chưa trả lời / no answer",
+    "files": "tệp đã đọc / files",
+    "refused": "tệp không nhận / files refused",
+    "waiting": "chờ duyệt / wait for approval",
+    "lines": "dòng / lines",
+    "other": "dòng không phải thanh toán / other lines",
+    "differences": "chênh lệch / differences",
+    "settled_recorded": "tiền vào được ghi nhận / money taken",
+    "settled_already": "đã biết từ trước / known before",
+    "settled_amount_differs": "số tiền khác / another amount",
+    "settled_unknown_reference": "không rõ mã tham chiếu / unknown reference",
+}
 Number = Annotated[str, typer.Argument(help="Số / number.")]
 Provider = Annotated[str | None, typer.Option(help="Chỉ trung gian này / only this intermediary.")]
 
@@ -62,7 +78,7 @@ def run(json: context.Json = False) -> None:
     if json:
         output.as_json(done)
     else:
-        output.facts("Đối soát / reconciliation", done)
+        output.facts("Đối soát / reconciliation", _in_words(done))
 
 
 @app.command("import")
@@ -192,7 +208,12 @@ def _differences(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _counted(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "counts": ", ".join(f"{name}={value}" for name, value in row["counts"].items())}
+    told = _in_words(row["counts"])
+    return {**row, "counts": "; ".join(f"{name}: {value}" for name, value in told.items())}
+
+
+def _in_words(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {_COUNTS.get(name, name): value for name, value in counts.items()}
 
 
 def _tell(done: reconciliation.Outcome, *, json: bool) -> None:
@@ -202,7 +223,7 @@ def _tell(done: reconciliation.Outcome, *, json: bool) -> None:
     said = {"done": "đã đối soát / done", "waiting": "chờ duyệt / waits for approval", "open": "đang làm / open"}
     again = " (đã nhập trước đó / was here already)" if done.repeated else ""
     output.console.print(f"{done.id}: {said.get(done.state, done.state)}{again}")
-    output.facts("Kết quả / counts", dict(done.counts))
+    output.facts("Kết quả / counts", _in_words(done.counts))
 
 
 def _shape(name: str) -> statement_shapes.Shape:
