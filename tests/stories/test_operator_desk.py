@@ -297,3 +297,16 @@ async def test_every_page_is_there_when_there_is_nothing(world: Desk) -> None:
 
 def test_payment_town_and_post_town_speak_of_one_dossier() -> None:
     assert payment_town.CODE == CODE
+
+
+async def test_the_days_figures_were_no_links_to_their_messages(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/")
+        counted = re.search(r'<dd><a href="(/messages\?made=today)">(\d+)</a>', lan.page)
+        assert counted
+        answer = await lan.open(f"{counted[1]}&export=csv")
+        assert len(answer.text.splitlines()) == int(counted[2]) + 1 > 1
+        await lan.open(counted[1])
+        assert "/messages/plan" not in lan.page
+        await lan.open("/messages?made=late")
+        assert "Không có thông điệp nào khớp" in lan.page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from lienthong.bus.hub import Hub
 from lienthong.console.web.visit import Visit
 from lienthong.console.web.words import Words
-from lienthong.core import errors, storage, tables
+from lienthong.core import clock, errors, storage, tables
 
 _m = tables.messages
 # Written out, so that the partial index of unfinished messages is used: delivered ones may be millions.
@@ -23,6 +24,9 @@ PAGE = 50
 EXPORT = 10_000
 # Above this the messages behind are not counted one by one.
 COUNTED_BEHIND = 20_000
+# Which messages of today are meant: all that were taken, or those that have waited for longer than `LATE`.
+MADE = ("today", "late")
+LATE = timedelta(hours=1)
 _ID = re.compile(r"[0-9a-f-]{36}")
 _SHOWN = [column for column in _m.c if column.name != "payload"]
 
@@ -118,6 +122,27 @@ async def waiting(hub: Hub, target: str = "") -> list[dict[str, Any]]:
         return await storage.every(conn, wanted)
 
 
+def made(begun: datetime, ended: datetime) -> sa.ColumnElement[bool]:
+    """Give the condition that a message was taken between two moments; its id says when (UUID version 7)."""
+    return sa.and_(_m.c.id >= _id_at(begun), _m.c.id < _id_at(ended))
+
+
+def late(now: datetime) -> sa.ColumnElement[bool]:
+    """Give the condition that a message was taken today and has waited for longer than `LATE`."""
+    return sa.and_(_m.c.state.in_(("pending", "in_flight")), made(midnight(now), now - LATE))
+
+
+def midnight(now: datetime) -> datetime:
+    """Say when the day began, by the clock here."""
+    return now.astimezone(clock.VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _id_at(moment: datetime) -> str:
+    """Give the smallest id that is made at a moment."""
+    text = int(moment.timestamp() * 1000).to_bytes(6, "big").hex()
+    return f"{text[:8]}-{text[8:12]}-0000-0000-000000000000"
+
+
 async def rows(
     hub: Hub, asked: Mapping[str, str], *, after: int = 0, limit: int = PAGE
 ) -> tuple[list[dict[str, Any]], str]:
@@ -126,6 +151,9 @@ async def rows(
     where: list[sa.ColumnElement[bool] | sa.TextClause] = [
         column == asked[name] for name, column in named if asked.get(name)
     ]
+    if asked.get("made") in MADE:
+        now = hub.now()
+        where.append(late(now) if asked["made"] == "late" else made(midnight(now), now))
     order: sa.ColumnElement[Any] = _m.c.seq.desc()
     if asked.get("state") in _OPEN or asked.get("code"):
         # A cause is that of an unfinished message, so that the few are asked and not the many.

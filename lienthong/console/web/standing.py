@@ -20,7 +20,6 @@ from lienthong.monitoring import asking, rollups
 
 _m, _x = tables.messages, tables.exchanges
 HOURS = 24
-LATE = timedelta(hours=1)
 # The state of a target that is paused for its planned maintenance: nobody need do anything.
 PLANNED = "planned"
 _REFUSED = ("Server.Remote.Refused", "Server.Remote.Forbids")
@@ -160,27 +159,16 @@ def _hour(now: datetime) -> datetime:
 
 
 async def flow(hub: Hub, *, days_ago: int = 0) -> Flow:
-    """Count the messages of today, or of the same hours of an earlier day. Ids sort by time."""
-    now = hub.now().astimezone(clock.VIETNAM) - timedelta(days=days_ago)
-    begun = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    wanted = (
-        sa.select(_m.c.state, sa.func.count().label("messages"))
-        .where(_m.c.id >= _id_at(begun), _m.c.id < _id_at(now))
-        .group_by(_m.c.state)
-    )
-    late = sa.select(sa.func.count()).where(
-        _m.c.state.in_(("pending", "in_flight")), _m.c.id >= _id_at(begun), _m.c.id < _id_at(now - LATE)
-    )
+    """Count the messages of today, or of the same hours of an earlier day."""
+    now = hub.now() - timedelta(days=days_ago)
+    begun = operator_outbox.midnight(now)
+    wanted = sa.select(_m.c.state, sa.func.count().label("messages")).group_by(_m.c.state)
+    late = sa.select(sa.func.count()).where(operator_outbox.late(now))
     async with hub.storage.reading() as conn:
-        by_state = {row["state"]: row["messages"] for row in await storage.every(conn, wanted)}
-        waiting_long = 0 if now - LATE < begun else int((await conn.execute(late)).scalar_one())
+        counted = await storage.every(conn, wanted.where(operator_outbox.made(begun, now)))
+        waiting_long = int((await conn.execute(late)).scalar_one())
+    by_state = {row["state"]: row["messages"] for row in counted}
     return Flow(sum(by_state.values()), by_state.get("delivered", 0), waiting_long)
-
-
-def _id_at(moment: datetime) -> str:
-    """Give the smallest id that is made at a moment (UUID version 7)."""
-    text = int(moment.timestamp() * 1000).to_bytes(6, "big").hex()
-    return f"{text[:8]}-{text[8:12]}-0000-0000-000000000000"
 
 
 # ------------------------------------------------------------------------------------- what waits for a person

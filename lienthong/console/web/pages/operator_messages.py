@@ -17,7 +17,7 @@ from lienthong.core import errors, storage, tables
 
 routes = Routes()
 _x = tables.exchanges
-_FILTERS = ("state", "target", "code", "lane")
+_FILTERS = ("state", "target", "code", "lane", "made")
 _CAUSES = (
     Column("cause", "messages.cause", link="rows"),
     Column("system", "messages.target"),
@@ -76,16 +76,19 @@ async def show(visit: Visit) -> Response:
     listing = Listing("messages", _ROWS, [_row(visit, row) for row in found], visit.path, asked, cursor=cursor)
     targets = sorted({*hub.settings.dossiers.targets, *(row["target"] for row in waiting)})
     chosen = operator_outbox.chosen_query(visit)
+    # Sending again knows no day: with one chosen it would touch more than is shown.
+    is_plain = chosen and not asked.get("made") and asked.get("state", "dead") == "dead"
     plans = {
         act: visit.link("messages.plan", {"act": act, **chosen})
         for act in ("retry", "drop")
-        if chosen and asked.get("state", "dead") == "dead" and found and visit.may(f"messages.{act}")
+        if is_plain and found and visit.may(f"messages.{act}")
     }
     return visit.listed(
         listing,
         "operator/messages.html",
         targets=[(name, visit.words.of("systems", name)) for name in targets],
         states=[(name, visit.words.of("states", name)) for name in operator_outbox.STATES],
+        made=[(name, visit.words(f"messages.made_{name}")) for name in operator_outbox.MADE],
         plans=plans,
         causes=_choices(visit, {row["last_code"] or "" for row in await operator_outbox.groups(hub)}),
     )

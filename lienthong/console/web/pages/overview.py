@@ -42,7 +42,21 @@ async def show(visit: Visit) -> Response:
     rows = [_row(visit, it) for it in systems]
     listing = Listing("systems", _COLUMNS, rows, visit.path, visit.query, total=len(rows)).sorted()
     lines = [(it, _sentence(visit, it), visit.link(it.place, it.query or None)) for it in matters]
-    return visit.listed(listing, "overview.html", matters=lines, today=today, before=before)
+    return visit.listed(listing, "overview.html", matters=lines, flow=_flow(visit, today, before))
+
+
+def _flow(visit: Visit, today: standing.Flow, before: standing.Flow) -> list[tuple[str, int, int | None, str]]:
+    """Give the day's figures: name, count, the count a week before where that says something, and the rows."""
+    return [
+        ("accepted", today.accepted, before.accepted, visit.link("messages", {"made": "today"})),
+        (
+            "delivered",
+            today.delivered,
+            before.delivered,
+            visit.link("messages", {"state": "delivered", "made": "today"}),
+        ),
+        ("late", today.late, None, visit.link("messages", {"made": "late"})),
+    ]
 
 
 def _sentence(visit: Visit, it: standing.Matter) -> str:
