@@ -11,12 +11,14 @@ QUICK), which were not looked at while choosing.
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import statistics
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import figures
@@ -27,7 +29,7 @@ from lienthong.monitoring import baselines, calls, detection
 from lienthong.monitoring.detectors import findings
 
 TUNED_ON = (2026, 7)
-JUDGED_ON = (83, 101)
+JUDGED_ON = (163, 179)
 _DAY_S = 86_400.0
 # What is judged when a day is over, or after two whole hours, may come that much after the last record.
 _GRACE_S = {"slow_drift": 2 * _DAY_S, "volume_down": 2.5 * 3600, "silence": 2.5 * 3600}
@@ -40,17 +42,27 @@ SOON = ("enumeration_fast", "key_shared")
 GUESSED, _MILLION = ("enumeration_fast", "enumeration_slow"), 6.0
 
 
+class Size(NamedTuple):
+    """How large a town is, how long it learns, and how often each kind at each strength is put into it."""
+
+    seeds: tuple[int, ...]
+    keys: int
+    days: int
+    learning: int
+    rounds: int
+
+
 @dataclass
 class Run:
-    """One town with its abuse, fed through detection."""
+    """One town with its abuse, fed through detection; and what others found in it."""
 
     town: background.Town
     abuse: kinds.Abuse
-    found: list[findings.Finding] = field(default_factory=list)
-    records: int = 0
-    feed_s: float = 0.0
-    hours: peers.Hours | None = None
-    learning_days: int = 0
+    found: list[findings.Finding]
+    records: int
+    feed_s: float
+    compared: dict[str, dict[str, float]]
+    skipped: dict[str, str]
 
     @property
     def key_days(self) -> float:
@@ -58,26 +70,42 @@ class Run:
         return float(len(self.town.keys) * self.town.days)
 
 
-def go(seed: int, *, keys: int, days: int, learning: int, rounds: int, with_peers: bool) -> Run:
-    """Make a town, put abuse into it, and watch it day by day."""
-    town = background.Town(seed, keys=keys, days=days)
-    run = Run(town, kinds.Abuse(town, seed, from_day=learning, rounds=rounds), learning_days=learning)
-    run.hours = peers.Hours(town) if with_peers else None
-    watching = detection.Detection(lambda finding, opens: run.found.append(finding) if opens else None)
-    rest: list[calls.Call] = []
-    for number, made in town.by_day():
-        whole, ends = run.abuse.put_into(number, [*rest, *made]), town.at(number + 1)
-        rest = [call for call in whole if call.at >= ends]
-        today = [call for call in whole if call.at < ends]
-        gc.freeze()  # what the generator holds is not detection's to look through
+def go(seed: int, size: Size, *, with_peers: bool) -> Run:
+    """Watch a town day by day, while a process beside this one makes it up and lets the peers look at it."""
+    receives, sends = multiprocessing.Pipe(duplex=False)
+    maker = multiprocessing.Process(target=_make, args=(seed, size, sends), kwargs={"with_peers": with_peers})
+    maker.start()
+    sends.close()  # so that the end of the maker is the end of the pipe, whatever it ended of
+    found: list[findings.Finding] = []
+    watching = detection.Detection(lambda finding, opens: found.append(finding) if opens else None)
+    feed_s = 0.0
+    while (today := receives.recv()) is not None:
+        gc.freeze()  # what was sent here is not detection's to look through
         begun = time.process_time()
         for call in today:
             watching.feed(call)
-        run.feed_s += time.process_time() - begun
-        run.records += len(today)
-        if run.hours is not None:
-            run.hours.add(today)
-    return run
+        feed_s += time.process_time() - begun
+    town, abuse, compared, skipped = receives.recv()
+    maker.join()
+    return Run(town, abuse, found, watching.records, feed_s, compared, skipped)
+
+
+def _make(seed: int, size: Size, sends: Connection, *, with_peers: bool) -> None:
+    """Make a town, put abuse into it, and send it day by day; then what became of it."""
+    town = background.Town(seed, keys=size.keys, days=size.days)
+    abuse = kinds.Abuse(town, seed, from_day=size.learning, rounds=size.rounds)
+    hours = peers.Hours(town) if with_peers else None
+    rest: list[calls.Call] = []
+    for number, made in town.by_day():
+        whole, ends = abuse.put_into(number, [*rest, *made]), town.at(number + 1)
+        rest = [call for call in whole if call.at >= ends]
+        today = [call for call in whole if call.at < ends]
+        sends.send(today)
+        if hours is not None:
+            hours.add(today)
+    sends.send(None)
+    compared, skipped = peers.compare(hours, abuse.cases, learning_days=size.learning) if hours else ({}, {})
+    sends.send((town, abuse, compared, skipped))
 
 
 def found_after_s(run: Run, case: kinds.Case) -> float | None:
@@ -121,7 +149,7 @@ def _belongs(run: Run, finding: findings.Finding) -> bool:
     late = 21 * _DAY_S if finding.rule == "no_case" else _DAY_S * (finding.rule == "slow_drift")
     return any(
         case.key in named and case.since - 60 <= at <= case.until + _AFTER_S + late for case in run.abuse.cases
-    ) or any(name in named and since - 60 <= at <= until + _AFTER_S for name, since, until in run.abuse.also)
+    )
 
 
 class Judged(NamedTuple):
@@ -137,28 +165,13 @@ class Judged(NamedTuple):
     skipped: dict[str, str]
 
 
-class Size(NamedTuple):
-    """How large a town is, how long it learns, and how often each kind at each strength is put into it."""
-
-    seeds: tuple[int, ...]
-    keys: int
-    days: int
-    learning: int
-    rounds: int
-
-
 QUICK = Size((131,), 40, 60, 21, 1)
 WHOLE = Size(JUDGED_ON, 200, 60, 21, 4)
 
 
 def judge(seed: int, size: Size) -> Judged:
     """Watch one town, and say what was found; peers look at the first of the towns only."""
-    is_first = seed == size.seeds[0]
-    run = go(seed, keys=size.keys, days=size.days, learning=size.learning, rounds=size.rounds, with_peers=is_first)
-    compared: dict[str, dict[str, float]] = {}
-    skipped: dict[str, str] = {}
-    if run.hours is not None:
-        compared, skipped = peers.compare(run.hours, run.abuse.cases, learning_days=size.learning)
+    run = go(seed, size, with_peers=seed == size.seeds[0])
     after = {case: found_after_s(run, case) for case in run.abuse.cases}
     took = [(case.kind, case.strength, seconds) for case, seconds in after.items()]
     enough = {case: sufficient_s(run, case) for case in after if case.kind in GUESSED}
@@ -168,7 +181,7 @@ def judge(seed: int, size: Size) -> Judged:
         if first is not None and (seconds := after[case]) is not None
     ]
     false = [finding.rule for finding in false_alerts(run)]
-    return Judged(took, late, false, run.key_days, run.records, run.feed_s, compared, skipped)
+    return Judged(took, late, false, run.key_days, run.records, run.feed_s, run.compared, run.skipped)
 
 
 def measure(quick: bool) -> nab.Part:

@@ -97,7 +97,6 @@ class Key:
     unknown: float = 0.015
     moves_on: int | None = None
     begins_on: int = 0
-    sleeps: tuple[int, int] = (0, 0)
     retries: bool = False
     second_line: bool = False
     overtime: float = 0.0
@@ -170,7 +169,7 @@ class Town:
         for number in range(self.days):
             made: list[calls.Call] = []
             for key in self.keys:
-                if number >= key.begins_on and not key.sleeps[0] <= number < key.sleeps[1]:
+                if number >= key.begins_on:
                     made += self._day_of(key, number)
             yield number, made
 

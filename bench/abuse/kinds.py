@@ -48,6 +48,7 @@ FOUND_BY = {
     "data_out": {"data_out"},
     "forged_callback": {"forged_callback"},
 }
+NEW_OPERATIONS = ("procedures.versions", "enterprises.look_up", "parcels.cancel")  # by strength
 
 
 class Abuse:
@@ -59,8 +60,8 @@ class Abuse:
         self.calls: dict[int, list[calls.Call]] = {}
         self.calls_by_case: dict[Case, list[calls.Call]] = {}
         self.mutes: list[tuple[str, float, float, float]] = []
-        # Keys of whom nobody can say that they were abused, only that others' curiosity passed through them.
-        self.also: list[tuple[str, float, float]] = []
+        # Of each key the days on which officials of it take part in a curiosity of many.
+        self._passed: dict[str, set[int]] = {}
         self._busy: dict[str, list[tuple[int, int]]] = {}
         self._last = town.days - 1
         self._free = [
@@ -84,12 +85,22 @@ class Abuse:
                 first = number - 33
             else:
                 first = number
+            if self._is_known(kind, strength, key):
+                continue
             if self._fits(kind, key, first, number, number + span):
                 break
         else:
             return
         self._busy.setdefault(key.name, []).append((first - 2, number + span))
         getattr(self, f"_{kind}")(key, number, strength)
+
+    def _is_known(self, kind: str, strength: int, key: Key) -> bool:
+        """Whether an operation that is to be new is not: this key uses it, or a case before made it do so."""
+        if kind != "new_operation":
+            return False
+        used = {case.strength for case in self.cases if (case.kind, case.key) == (kind, key.name)}
+        late = key.late_operation is not None and key.late_operation[1] == NEW_OPERATIONS[strength - 1]
+        return late or strength in used
 
     def _late_day(self) -> int:
         late = [number for number in self._free if number >= max(self._free) - 12]
@@ -100,6 +111,10 @@ class Abuse:
             return False
         if key.begins_on + 12 > first or first < 1 or last > self._last + 1 or (key.moves_on or 0) > first - 4:
             return False
+        if kind in ("dormant_revived", "silence") and any(
+            first <= day <= last for day in self._passed.get(key.name, ())
+        ):
+            return False  # a key that others' curiosity wakes does not sleep
         if kind == "curious_return" and sum(day in self._free for day in range(number, number + 14)) < 10:
             return False
         if kind in ("official_fast", "official_places", "enumeration_fast", "enumeration_slow", "curious_many",
@@ -117,6 +132,14 @@ class Abuse:
         if kind in ("new_network", "key_shared"):
             return len(key.addresses) <= 3 and key.kind != "batch" and not key.second_line and key.a_day > 100
         return key.kind != "batch" and key.a_day > 100
+
+    def _is_mute(self, key: Key, first: int, last: int) -> bool:
+        """Whether nothing at all is to be heard of a key at some time of these days."""
+        begins, ends = self.town.at(first), self.town.at(last + 1)
+        return any(
+            name == key.name and not keep and since < ends and until > begins
+            for name, since, until, keep in self.mutes
+        )
 
     def _add(
         self, kind: str, strength: int, key: Key, made: list[calls.Call], *, key_name: str | None = None
@@ -259,7 +282,7 @@ class Abuse:
 
     def _new_operation(self, key: Key, number: int, strength: int) -> None:
         start = self._moment(number)
-        name = ("procedures.versions", "enterprises.look_up", "parcels.cancel")[strength - 1]
+        name = NEW_OPERATIONS[strength - 1]
         made = [self.town.call(key, start + n * 30, name) for n in range((2, 10, 50)[strength - 1])]
         self._add("new_operation", strength, key, made)
 
@@ -333,7 +356,11 @@ class Abuse:
         self._add("enumeration_slow", strength, key, made)
 
     def _curious_many(self, key: Key, number: int, strength: int) -> None:
-        keys = [one for one in self.town.keys if one.officials and one.begins_on < number - 5]
+        keys = [
+            one
+            for one in self.town.keys
+            if one.officials and one.begins_on < number - 5 and not self._is_mute(one, number, number + 5)
+        ]
         officials = [(one, official) for one in keys for official in one.officials]
         count = (10, 20, 40)[strength - 1]
         chosen = self.random.choice(len(officials), size=min(count, len(officials)), replace=False)
@@ -341,6 +368,7 @@ class Abuse:
         days = [day for day in range(number, number + 5) if day in self._free][:3] or [number]
         for place, index in enumerate(chosen):
             one, official = officials[int(index)]
+            self._passed.setdefault(one.name, set()).add(days[place % len(days)])
             at = self._moment(days[place % len(days)], 8, 16)
             dossier = f"C{number}{place}"
             made += [

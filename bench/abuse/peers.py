@@ -27,6 +27,7 @@ FEATURES = 8
 _PROGRAM = Path(__file__).parent / "peer_models.py"
 # An environment of their own inside this one: installed by the first run, found by the next, gone with this one.
 _HOME = Path(sys.prefix) / "peers"
+_READY, _PACKAGES = _HOME / "ready", ("scikit-learn", "river")
 _MODELS = "isolation forest, half-space trees"
 _COLUMN = {calls.WRONG: 1, calls.REFUSED: 2, calls.UNKNOWN: 3, calls.LIMITED: 4}
 Place = tuple[str, int]
@@ -141,19 +142,10 @@ def _models(wide: np.ndarray, train: np.ndarray) -> tuple[dict[str, np.ndarray],
     try:
         if not Path(python).exists():
             venv.create(_HOME, with_pip=True)
-        install = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "scikit-learn",
-            "river",
-        ]
-        imports = [python, "-c", "import river, sklearn"]
-        if subprocess.run(imports, check=False, stderr=subprocess.DEVNULL, timeout=120).returncode:
+        if not _READY.exists():
+            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_PACKAGES]
             subprocess.run(install, check=True, timeout=400)
+            _READY.touch()
         with tempfile.TemporaryDirectory() as folder:
             rows = Path(folder) / "rows.npz"
             np.savez(rows, wide=wide, train=train)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 
 _AT_ONCE_S = 300.0
+_TOLD_DAYS = 1
 
 
 class AtOnce:
     """From which addresses somebody calls within five minutes, and how often an earlier one comes again."""
 
-    __slots__ = ("last", "most", "moves", "seen", "top", "tops")
+    __slots__ = ("last", "most", "moves", "seen", "told", "told_days", "top", "tops")
 
     def __init__(self) -> None:
         self.last: str | None = None
@@ -19,6 +20,8 @@ class AtOnce:
         self.most = 1
         self.tops: deque[int] = deque(maxlen=28)
         self.top = 0
+        self.told = False  # today
+        self.told_days = 0
 
     def move(self, address: str, at: float) -> tuple[int, int]:
         """Note that a call comes from another address than the last; gives how many there are, and returns."""
@@ -36,7 +39,12 @@ class AtOnce:
         return len(self.seen), len(self.moves)
 
     def close_day(self, *, cap: int | None) -> None:
-        """Learn what the day had at most; a day with a finding only up to what was usual."""
-        self.tops.append(self.most if cap is None else min(self.most, cap))
-        self.top = max(self.tops)
-        self.most = 1
+        """Learn what the day had at most, up to little more than was usual.
+
+        The first day on which it was told is not learned: abuse must not become its own measure.
+        """
+        self.told_days += self.told
+        if not self.told or self.told_days > _TOLD_DAYS:
+            self.tops.append(self.most if cap is None else min(self.most, cap))
+            self.top = max(self.tops)
+        self.most, self.told = 1, False

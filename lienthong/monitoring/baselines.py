@@ -187,10 +187,10 @@ class Baseline:
         share = self._rates[metric] = (found + 0.5) / (requests + 500.0) if requests else 0.05
         return share
 
-    def tops(self, metric: str) -> float:
-        """Give the most that any remembered hour had."""
-        place = METRICS.index(metric)
-        return max((sample.values[place] for cell in self.cells.values() for sample in cell), default=0)
+    def tops(self) -> dict[str, int]:
+        """Give the most that any remembered hour had, by metric."""
+        columns = zip(*(sample.values for cell in self.cells.values() for sample in cell), strict=True)
+        return dict(zip(METRICS, map(max, columns), strict=False))
 
     def to_json(self) -> dict[str, Any]:
         """Give all of it as plain values."""

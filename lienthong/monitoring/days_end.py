@@ -49,9 +49,9 @@ def peers(keys: Iterable[watched_keys.WatchedKey]) -> dict[str, dict[str, float]
         if counts:
             key.kind = max(counts, key=lambda name: counts[name]).partition(".")[0]
         if len(key.bounds.days) >= 5:
-            pool = pools.setdefault(key.kind, {})
+            pool, tops = pools.setdefault(key.kind, {}), key.bounds.tops()
             for metric in ("requests", "bytes_out", "rows", "subjects"):
-                pool.setdefault(metric, []).append(1.25 * key.bounds.tops(metric))
+                pool.setdefault(metric, []).append(1.25 * tops.get(metric, 0))
     found: dict[str, dict[str, float]] = {}
     for kind, pool in pools.items():
         bounds = {metric: baselines.pooled(tops) for metric, tops in pool.items()}

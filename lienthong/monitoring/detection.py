@@ -22,7 +22,8 @@ from lienthong.monitoring.detectors import findings, people, places, probing, vo
 Sink = Callable[[findings.Finding, bool], None]
 _STILL_MINUTES = 5
 _GAP_HOURS = 48
-_MOST_STREAMS = 300
+# Bounds have seen busy days already: they go up with less than all that the hub has more.
+_BUSY_SHARE = 0.8
 
 
 class Detection:
@@ -53,6 +54,7 @@ class Detection:
         self._users: dict[str, int] = {}
         self._next_look = 0
         self._busy = busy_hub.Busy()
+        self._hub_hours: dict[int, busy_hub.Hour] = {}
 
     def feed(self, call: calls.Call) -> None:
         """Take one record."""
@@ -129,18 +131,9 @@ class Detection:
             self._first(key, key.bounds.operations, operation, at, kind="operation")
         if at < key.bounds.last_at:
             return
-        # Many work beside each other: the order of one official's calls, or those of one dossier, means something.
-        stream = call.official or call.dossier or ""
-        before = key.last_operations.get(stream)
-        if before is None and len(key.last_operations) >= _MOST_STREAMS:
-            del key.last_operations[next(iter(key.last_operations))]
-        # Software repeats what failed: that says nothing of what it was about to do.
-        key.last_operations[stream] = operation if call.result != calls.FAILED else ""
-        if call.result == calls.FAILED:
-            return
-        if before:
-            self._report(key.step(before, operation, at))
-        key.called(operation)
+        strange = key.order.add(call, key.bounds.orders, operations=len(key.bounds.operations))
+        if strange is not None:
+            self._report(places.order(key.who, at, strange))
 
     def _first(
         self, key: watched_keys.WatchedKey, known: dict[str, float], name: str, at: float, *, kind: str
@@ -169,19 +162,18 @@ class Detection:
         gap_s = abs(at - key.last_at)
         seen, returns = key.at_once.move(address, at)
         if seen > 1:
-            self._report(
-                places.at_once(
-                    key.who,
-                    at,
-                    places=seen,
-                    usual=key.at_once.top,
-                    returns=returns,
-                    learned=learned,
-                    is_official=False,
-                    stranger=at - known.networks[network] < findings.DAY_S,
-                    gap_s=gap_s,
-                )
+            found = places.at_once(
+                key.who,
+                at,
+                places=seen,
+                usual=key.at_once.top,
+                returns=returns,
+                learned=learned,
+                is_official=False,
+                stranger=at - known.networks[network] < findings.DAY_S,
+                gap_s=gap_s,
             )
+            key.at_once.told |= self._report(found)
 
     def _asked(self, key: watched_keys.WatchedKey, call: calls.Call, minute: int) -> None:
         hour = (minute + 420) // 60
@@ -207,21 +199,15 @@ class Detection:
         seen = key.after.requests(minute, 60)
         if seen < max(15.0, key.normal["requests"].top):
             return
-        now = (minute + 420) // 60
-        if key.quiet[0] != now:
-            near = [
-                (hour // 24, requests)
-                for hour, requests in key.bounds.quiet_hours
-                if hour > now - 24 * 35 and abs((hour - now + 12) % 24 - 12) <= 2 and hour // 24 != now // 24
-            ]
-            nights = {day for day, requests in near if requests}
-            key.quiet = now, max((requests for _, requests in near), default=0), len(nights)
-        _, usual, count = key.quiet
+        hour = (minute + 420) // 60
+        nights = key.nights(hour)
+        usual = nights[0] if nights else 0
         if seen < 3 * usual + 4:
             return
-        active = len(key.bounds.days)
-        finding = places.off_hours(key.who, at, seen=seen, usual=usual, active=active, nights=count)
-        self._report(finding)
+        # A call or two late in the evening do not make a night of work usual.
+        alike, active = sum(4 * night >= seen for night in nights), len(key.bounds.days)
+        if self._report(places.off_hours(key.who, at, seen=seen, usual=usual, active=active, nights=alike)):
+            key.bad_hours |= {hour - 1, hour}
 
     def _official(self, call: calls.Call, minute: int, key: watched_keys.WatchedKey | None) -> None:
         name = call.official or ""
@@ -318,7 +304,7 @@ class Detection:
             self._busy = busy_hub.of(self.keys.values(), self._minute, self._hour)
         busier = self._busy.without(*key.lately(self._minute))
         if busier is not None:
-            return max(1.0, busier)
+            return float(max(1.0, busier) ** _BUSY_SHARE)
         return baselines.MONTH_END_FACTOR if self.days.of(self._hour // 24)[2] else 1.0
 
     def _look_for_silence(self, minute: int, at: float) -> None:
@@ -329,15 +315,21 @@ class Detection:
             self._report(stillness.silent(key, self._place(self._hour), minute, at))
 
     def _close_hour(self, hour: int, at: float) -> None:
-        hub = self.hub.close_hour(self.days, hour)
-        expected = self.hub.bounds.normal("requests", *self._place(hour))
-        is_usual = hub is not None and hub.values[0] >= 0.6 * expected.median
+        self.hub.close_hour(self.days, hour)
         for key in self.keys.values():
-            sample = key.close_hour(self.days, hour)
-            if sample is not None and is_usual:
-                self._report(stillness.quieter(key, self.days, hour, at))
+            key.close_hour(self.days, hour)
+        self._close_quiet(hour, at)
         if hour % 24 == 23:
             self._close_day(hour // 24, at)
+
+    def _close_quiet(self, hour: int, at: float) -> None:
+        """Ask of an hour that is over which keys were quieter than usual."""
+        # A key that was not heard of for a day is asleep, and says nothing of the hub.
+        awake = [key for key in self.keys.values() if at - key.bounds.last_at < findings.DAY_S]
+        self._hub_hours[hour] = busy_hub.of_hour(busy_hub.hour_of(key, self.days, hour) for key in awake)
+        self._hub_hours.pop(hour - stillness.HOURS, None)
+        for key in awake:
+            self._report(stillness.quieter(key, self.days, hour, at, hub=self._hub_hours))
 
     def _place(self, hour: int) -> tuple[int, int, int]:
         group, weekday, _ = self.days.of(hour // 24)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from lienthong.monitoring import baselines, watched_keys
+from collections.abc import Mapping
+
+from lienthong.monitoring import baselines, busy_hub, watched_keys
 from lienthong.monitoring.detectors import findings, volume
 
-_LEAST_DAYS = 5
-_LEAST_AN_HOUR = 6
+HOURS = 8
+_MOST_BUSY, _HUB_IS_QUIET = 1.5, 0.6
 Place = tuple[int, int, int]  # group of days, day of the week, hour of the day
 
 
@@ -18,7 +20,7 @@ def silent(key: watched_keys.WatchedKey, place: Place, minute: int, at: float) -
         return None
     group, _, hour_of_day = place
     cell = key.bounds.samples(group, hour_of_day)
-    if len(cell) < _LEAST_DAYS:
+    if len(cell) < busy_hub.LEAST_DAYS:
         return None
     low, longest = key.quiet_times((minute + 420) // 60, cell)
     if low < 10 or longest > 35:
@@ -34,18 +36,26 @@ def silent(key: watched_keys.WatchedKey, place: Place, minute: int, at: float) -
     return volume.silence(key.who, at, silent_minutes=silent_minutes, longest_gap=longest, an_hour=an_hour)
 
 
-def quieter(key: watched_keys.WatchedKey, days: baselines.Days, hour: int, at: float) -> findings.Finding | None:
-    """Ask whether the last hours, two to eight, were far below what they ever are."""
+def quieter(
+    key: watched_keys.WatchedKey, days: baselines.Days, hour: int, at: float, *, hub: Mapping[int, busy_hub.Hour]
+) -> findings.Finding | None:
+    """Ask whether the last hours, two to eight, were far below what they ever are; `hub` says what all keys had.
+
+    Where the others have less than usual too, it is not this key that is quiet. Where they have more, as at month
+    ends, more is to be expected of it.
+    """
     seen: list[volume.Volume] = []
-    for one in range(hour, hour - 8, -1):
-        cell = key.bounds.samples(days.of(one // 24)[0], one % 24)
-        if len(cell) <= _LEAST_DAYS or cell[-1].hour != one:
+    for one in range(hour, hour - HOURS, -1):
+        known = busy_hub.hour_of(key, days, one)
+        if known is None:
             break
-        before = sorted(sample.values[0] for sample in list(cell)[:-1])
-        middle = before[len(before) // 2]
-        if middle < _LEAST_AN_HOUR:
+        if known.usual < busy_hub.LEAST_AN_HOUR:
             continue  # as at noon: a few calls more or less say nothing
-        if cell[-1].values[0] >= 0.75 * middle:
+        others = hub[one].without(known) if one in hub else 1.0  # what was before a restart is not known
+        if others is None or (one == hour and others < _HUB_IS_QUIET):
             break
-        seen.append(volume.Volume(cell[-1].values[0], 60, 0.7 * middle, middle))
+        usual = known.usual * max(1.0, min(_MOST_BUSY, others))
+        if known.requests >= 0.75 * usual:
+            break
+        seen.append(volume.Volume(known.requests, 60, 0.7 * usual, usual))
     return volume.down(key.who, at, seen)

@@ -7,26 +7,24 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lienthong.monitoring import at_once, baselines, calls, evenness, questions, windows
-from lienthong.monitoring.detectors import findings, people, places, probing, volume
+from lienthong.monitoring import at_once, baselines, call_order, calls, evenness, questions, windows
+from lienthong.monitoring.detectors import findings, people, probing, volume
 
 Report = Callable[[findings.Finding | None], bool]
 NEVER = math.inf
 HAVE_BOUNDS = frozenset({"volume_up", "data_out"})  # whose own bounds are widened; of others the score counts
 _RISE = 1.44  # Poisson CUSUM between the usual rate and twice it: (2 - 1) / ln 2
 _LEAST_STRAIN = 36.0
-_BLOCK = 20
 
 
 class WatchedKey:
     """One key: its windows, its baseline, and the bounds of the hour."""
 
     __slots__ = (
-        "after", "asked", "asked_today", "at_once", "before", "block", "block_sum", "bounds",
-        "day_active", "day_requests", "day_subjects", "evenness", "hour", "hour_bounds", "kept_calls", "kind",
-        "last_at", "last_operations", "limited", "limited_top", "minute", "name", "normal", "order_blocks",
-        "order_mean", "order_top", "quiet", "still", "strain", "strain_bound", "subjects", "trip", "trip_bytes",
-        "usual_before", "wrong_top",
+        "after", "asked", "asked_today", "at_once", "bad_hours", "before", "bounds", "day_active", "day_requests",
+        "day_subjects", "evenness", "hour", "hour_bounds", "kept_calls", "kind", "last_at", "limited",
+        "limited_top", "minute", "name", "normal", "order", "quiet", "still", "strain", "strain_bound",
+        "subjects", "trip", "trip_bytes", "usual_before", "wrong_top",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -51,19 +49,15 @@ class WatchedKey:
         self.asked = questions.Questions()
         self.asked_today = [0, 0, 0]
         self.evenness = evenness.Evenness()
-        self.last_operations: dict[str, str] = {}
-        self.block: deque[float] = deque(maxlen=_BLOCK)
-        self.block_sum = 0.0
-        self.order_blocks = 0
-        self.order_mean = self.order_top = 0.0
+        self.order = call_order.CallOrder()
         self.limited: deque[int] = deque()
         self.limited_top = 0
         self.wrong_top = 0
         self.day_requests = 0
         self.day_active = 0
         self.usual_before: float | None = None
-        # Of an hour: the most calls at such an hour, and on how many nights there were some.
-        self.quiet = -1, 0, 0
+        self.quiet: tuple[int, list[int]] = -1, []  # of an hour: the most calls of each night at such an hour
+        self.bad_hours: set[int] = set()  # outside the office, with more calls than ever
 
     @property
     def who(self) -> findings.Who:
@@ -96,7 +90,7 @@ class WatchedKey:
             else:
                 rule = "data_out" if metric in ("bytes_out", "rows") else "volume_up"
                 wide = known.factors.get("enumeration" if metric == "subjects" else rule, 1.0)
-                headroom = {"requests": 0.93, "strain": 1.5}.get(metric, 1.6)
+                headroom = {"requests": 0.92, "strain": 1.5}.get(metric, 1.6)
                 sigmas = 3.5 if metric == "requests" else 5.0
                 upper = baselines.upper(normal, floor=floor, slack=slack, headroom=headroom, sigmas=sigmas)
                 bound = wide * upper
@@ -196,39 +190,16 @@ class WatchedKey:
         today[2] += caseless
         return self.asked.add(minute, unknown=unknown, caseless=caseless)
 
-    def step(self, before: str, operation: str, at: float) -> findings.Finding | None:
-        """Note which operation follows which; asks about the order of the last twenty.
-
-        Under the empty name stands how often `before` was called at all, so that going on where work always ends
-        is as strange as going on in a way that was never seen.
-        """
-        orders = self.bounds.orders
-        following = orders.get(before)
-        if following is None:
-            following = orders[before] = {}
-        seen, total = following.get(operation, 0), following.get("", 0)
-        wide = 0.3 * max(2, len(self.bounds.operations))
-        surprise = -math.log((seen + 0.3) / (total + wide))
-        if seen == 0 and total < 8:
-            surprise = 0.0  # too little is known of what follows this
-        following[operation] = seen + 1
-        block = self.block
-        if len(block) == _BLOCK:
-            self.block_sum -= block[0]
-        block.append(surprise)
-        self.block_sum += surprise
-        self.order_blocks += 1
-        if self.order_blocks % _BLOCK and (self.order_blocks < 400 or self.block_sum < 38.0):
-            return None
-        average = self.block_sum / _BLOCK
-        finding = None
-        if self.order_blocks >= 400:
-            finding = places.order(self.who, at, surprise=average, usual=self.order_mean, top=self.order_top)
-        if not self.order_blocks % _BLOCK:
-            weight = max(0.02, _BLOCK / self.order_blocks)
-            self.order_mean += weight * (average - self.order_mean)
-            self.order_top = max(self.order_top * 0.9995, min(average, 1.25 * self.order_top or average))
-        return finding
+    def nights(self, hour: int) -> list[int]:
+        """Give the most calls of each night of five weeks with some about this hour, the largest first."""
+        if self.quiet[0] != hour:
+            tops: dict[int, int] = {}
+            for one, requests in self.bounds.quiet_hours:
+                is_near = one > hour - 24 * 35 and abs((one - hour + 12) % 24 - 12) <= 2
+                if requests and is_near and one // 24 != hour // 24:
+                    tops[one // 24] = max(requests, tops.get(one // 24, 0))
+            self.quiet = hour, sorted(tops.values(), reverse=True)
+        return self.quiet[1]
 
     def quiet_times(self, hour: int, cell: Sequence[baselines.Sample]) -> tuple[int, int]:
         """Give how few calls an hour like this has in quiet times, and the longest gap that is usual."""
@@ -238,13 +209,6 @@ class WatchedKey:
             # One bad hour, of many two or three, do not make gaps usual.
             self.still = hour, low, gaps[-1 - max(1, len(gaps) // 10)]
         return self.still[1], self.still[2]
-
-    def called(self, operation: str) -> None:
-        """Count a call that something may follow."""
-        following = self.bounds.orders.get(operation)
-        if following is None:
-            following = self.bounds.orders[operation] = {}
-        following[""] = following.get("", 0) + 1
 
     def learn_closed(self, alert: Mapping[str, Any]) -> None:
         """Learn from a closed alert: the time of an incident is left out, what is normal widens the bound."""
@@ -268,7 +232,8 @@ class WatchedKey:
     def kept(self) -> dict[str, Any]:
         """Give what must outlast a restart, as plain values."""
         state = {name: getattr(self, name) for name in _KEPT}
-        return {**self.bounds.to_json(), "state": state, "places": list(self.at_once.tops)}
+        order = [self.order.steps, self.order.mean]
+        return {**self.bounds.to_json(), "state": state, "places": list(self.at_once.tops), "order": order}
 
     def restore(self, body: dict[str, Any]) -> None:
         """Take up what was kept."""
@@ -276,6 +241,7 @@ class WatchedKey:
         for name, value in body.get("state", {}).items():
             if name in _KEPT:
                 setattr(self, name, value)
+        self.order.steps, self.order.mean = body.get("order", (0, 1.0))
         self.at_once.tops.extend(body.get("places", ()))
         self.at_once.top = max(self.at_once.tops, default=0)
         self.kept_calls = self.bounds.calls
@@ -285,6 +251,9 @@ class WatchedKey:
         day, hour_of_day = divmod(hour, 24)
         group, weekday, _ = days.of(day)
         begins = hour * 60 - 420
+        is_bad = hour in self.bad_hours
+        if self.bad_hours:
+            self.bad_hours = {one for one in self.bad_hours if one > hour}
         subjects = self.subjects.pop(hour, None)
         panes: list[windows.Pane] = []
         peak = 0
@@ -300,7 +269,8 @@ class WatchedKey:
                 round(self.wrong_top * 0.999), min(_most(panes, calls.WRONG), int(1.3 * self.wrong_top) + 5)
             )
             if not days.is_office_hour(day, hour_of_day):
-                self.bounds.quiet_hours.append((hour, sample.values[0]))
+                requests = sample.values[0]
+                self.bounds.quiet_hours.append((hour, min(requests, _BAD_HOUR) if is_bad else requests))
         # An hour is closed some minutes into the next one, whose bounds may be in force already.
         bounds = self.hour_bounds if self.hour == hour else self.before if self.hour == hour + 1 else {}
         tops = {metric: normal.top for metric, normal in self.normal.items() if normal.days >= 4}
@@ -314,7 +284,8 @@ def _enough(rule: str, score: float) -> float:
     return max(1.5, 1.1 * ratio if rule in HAVE_BOUNDS else 1.05 * (1 + ratio))
 
 
-_KEPT = ("kind", "limited_top", "order_blocks", "order_mean", "order_top", "wrong_top")
+_KEPT = ("kind", "limited_top", "wrong_top")
+_BAD_HOUR = 6  # so many calls are learned of an hour of the night that was told
 _EMPTY = (0, 0, 0, 0, 0, 0, 0, 0)
 
 

@@ -76,9 +76,9 @@ def test_the_time_of_an_incident_is_no_measure_of_what_is_normal():
     watched.calls(22, 60)
     key, begins = watched.detection.keys["key-1"], MONDAY + 21 * DAY_S
     assert "203.0.113.0/24" in key.bounds.networks
-    before = key.bounds.tops("requests")
+    before = key.bounds.tops()["requests"]
     watched.detection.learn_closed(closed("volume_up", begins, begins + 2 * HOUR_S, "incident"))
-    assert key.bounds.tops("requests") < before
+    assert key.bounds.tops()["requests"] < before
     assert "203.0.113.0/24" not in key.bounds.networks
     watched.calls(23, 60, address="203.0.113.5", hours=1)
     assert "new_network" in watched.rules(MONDAY + 23 * DAY_S)
@@ -99,18 +99,133 @@ def test_one_key_that_is_abused_does_not_make_the_hub_busy():
     assert busy.without(*keys[1].lately(minute + 59)) == pytest.approx(1.07, abs=0.05)
 
 
-def test_going_on_where_work_always_ends_is_strange():
-    watched = Watched()
-    steps = ("dossiers.get", "dossiers.report_status", "messages.get")
-    for day in range(12):
+STEPS = ("dossiers.get", "dossiers.report_status", "messages.get")
+
+
+def weeks_of_work(watched: Watched, days: int) -> None:
+    for day in range(days):
         for turn in range(40):
             at = MONDAY + day * DAY_S + turn * 600
-            for place, operation in enumerate(steps):
+            for place, operation in enumerate(STEPS):
                 watched.detection.feed(call(at + place * 3, operation=operation, dossier=f"H{day}-{turn}"))
-    begins = MONDAY + 12 * DAY_S
+
+
+def against_the_order(watched: Watched, day: int, *, calls_made: int = 40) -> set[str]:
+    """Feed calls against the order of work; gives the rules that spoke of them."""
+    begins = MONDAY + day * DAY_S
+    for n in range(calls_made):
+        operation = (STEPS[0], *STEPS[2:] * 3)[n % 4]
+        watched.detection.feed(call(begins + n * 6, operation=operation, dossier=f"X{day}"))
+    return watched.rules(begins)
+
+
+def test_going_on_where_work_always_ends_is_strange():
+    watched = Watched()
+    weeks_of_work(watched, 12)
+    assert "unusual_order" in against_the_order(watched, 12)
+
+
+def test_an_order_against_the_rules_was_learned_from_the_abuse_itself_and_not_told_again():
+    watched = Watched()
+    weeks_of_work(watched, 12)
+    told = [against_the_order(watched, day, calls_made=200) for day in (12, 14, 16, 18)]
+    assert all("unusual_order" in rules for rules in told)
+
+
+def test_an_order_that_comes_day_after_day_becomes_the_order_of_the_key():
+    watched = Watched()
+    weeks_of_work(watched, 12)
+    told = ["unusual_order" in against_the_order(watched, day, calls_made=200) for day in range(12, 32)]
+    assert told[0]
+    assert not any(told[-3:])
+
+
+def test_a_flood_of_one_call_does_not_make_ordinary_work_look_strange():
+    watched = Watched()
+    weeks_of_work(watched, 12)
+    for n in range(4_000):
+        watched.detection.feed(call(MONDAY + 12 * DAY_S + n * 0.5, operation="dossiers.get"))
+    begins = MONDAY + 14 * DAY_S
+    for turn in range(60):
+        at = begins + turn * 300
+        for place, operation in enumerate(STEPS):
+            watched.detection.feed(call(at + place * 3, operation=operation, dossier=f"L{turn}"))
+    assert "unusual_order" not in watched.rules(begins)
+
+
+def test_what_was_learned_of_the_order_of_calls_outlasts_a_restart():
+    watched, again = Watched(), Watched()
+    weeks_of_work(watched, 12)
+    key = watched_keys.WatchedKey("key-1")
+    key.restore(watched.detection.keys["key-1"].kept())
+    again.detection.keys["key-1"] = key
+    assert "unusual_order" in against_the_order(again, 12)
+
+
+def quiet_day(hub_share: float, share: float) -> set[str]:
+    """Feed three weeks of seven keys, then a day on which each has a share of its usual, one its own."""
+    watched = Watched()
+    for day in (*(day for day in range(19) if day % 7 < 5), 21):
+        for n in range(9 * 30):
+            for number in range(7):
+                part = 1.0 if day < 21 else share if number == 0 else hub_share
+                for again in range(int((n + 1) * part) - int(n * part)):
+                    at = MONDAY + day * DAY_S + n * 120 + number + again * 30
+                    watched.detection.feed(call(at, key=f"key-{number}", address=f"10.0.{number}.1"))
+    watched.detection.feed(call(MONDAY + 21 * DAY_S + 9.2 * HOUR_S, key="key-9", address="10.0.9.1"))
+    return {one.who.key or "" for one in watched.found if one.rule == "volume_down"}
+
+
+def test_a_key_that_was_quiet_at_a_month_end_was_held_against_an_ordinary_day():
+    assert quiet_day(1.4, 0.38) == {"key-0"}
+    assert quiet_day(1.0, 0.55) == set()
+
+
+def test_where_the_whole_hub_is_quiet_no_key_is():
+    assert quiet_day(0.2, 0.2) == set()
+
+
+def test_a_night_of_abuse_hid_the_next_one():
+    watched = Watched()
+    watched.weeks(22)
+    nights = [MONDAY + (day + 0.62) * DAY_S for day in (22, 24)]
+    for day in range(22, 26):
+        watched.calls(day, 60)
+        if day % 2 == 0:
+            for n in range(60):
+                watched.detection.feed(call(MONDAY + (day + 0.62) * DAY_S + n * 30))
+    assert [one.found_at > night for one, night in zip(_of(watched, "off_hours"), nights, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_late_call_now_and_then_does_not_make_a_night_of_work_usual():
+    watched = Watched()
+    for day in (day for day in range(40) if day % 7 < 5):
+        watched.calls(day, 60)
+        if day % 6 == 0:
+            watched.detection.feed(call(MONDAY + (day + 0.6) * DAY_S))
     for n in range(40):
-        watched.detection.feed(call(begins + n * 6, operation=(*steps[:1], *steps[2:] * 3)[n % 4], dossier="X1"))
-    assert "unusual_order" in watched.rules(begins)
+        watched.detection.feed(call(MONDAY + 39.62 * DAY_S + n * 30))
+    assert _of(watched, "off_hours")
+
+
+def _of(watched: Watched, rule: str) -> list[findings.Finding]:
+    return [one for one in watched.found if one.rule == rule]
+
+
+def test_a_key_that_was_shared_before_was_not_told_when_it_was_shared_again():
+    watched = Watched()
+    for day in range(25):
+        if day % 7 < 5:
+            watched.calls(day, 60)
+        if day in (21, 23):
+            for n in range(60):
+                watched.detection.feed(call(MONDAY + day * DAY_S + 32_400 + n * 60, address="203.0.113.5"))
+                watched.detection.feed(call(MONDAY + day * DAY_S + 32_430 + n * 60))
+    days = {int((one.found_at - MONDAY) // DAY_S) for one in _of(watched, "key_shared")}
+    assert days == {21, 23}
 
 
 def test_calls_grow_day_by_day_and_a_single_step_is_no_drift():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lienthong.core import numerals
+from lienthong.monitoring import call_order
 from lienthong.monitoring.detectors.findings import DAY_S, Finding, Who
 
 LEARNING_S, LEARNING_CALLS = 7 * DAY_S, 60
@@ -28,7 +29,7 @@ def fresh(seen_first: Sequence[float], first_at: float, at: float) -> int:
 
 def new_network(who: Who, at: float, *, network: str, known: int, newly: int) -> Finding | None:
     """Find a network that a key never called from, where new ones are rare."""
-    if newly > (1 if known < 5 else 0):
+    if newly > 1:
         return None
     return Finding(
         "new_network",
@@ -155,20 +156,18 @@ def dormant(who: Who, at: float, *, last_at: float) -> Finding | None:
     )
 
 
-def order(who: Who, at: float, *, surprise: float, usual: float, top: float) -> Finding | None:
-    """Find calls that follow each other as they never do; measured in nats a step over twenty steps."""
-    bound = max(1.9, 1.15 * top, usual + 1.0)
-    if surprise <= bound:
-        return None
+def order(who: Who, at: float, strange: call_order.Strange) -> Finding:
+    """Say that calls follow each other as they hardly ever do; how surprising a call is, is measured in nats."""
+    seen, usual, calls = strange.surprise, strange.usual, strange.calls
     return Finding(
         "unusual_order",
         who,
-        at - 600,
+        strange.since,
         at,
-        surprise / (surprise + bound),
-        {"surprise": round(surprise, 2), "calls": 20},
-        {"surprise": round(usual, 2), "at_most": round(top, 2)},
-        f"20 lời gọi gần nhất đi theo trình tự hiếm gặp (độ lạ {numerals.vi(surprise, '.1f')}, "
+        seen / (seen + usual + call_order.ALLOWED),
+        {"surprise": round(seen, 2), "calls": calls},
+        {"surprise": round(usual, 2)},
+        f"{calls} lời gọi gần nhất đi theo trình tự hiếm gặp (độ lạ {numerals.vi(seen, '.1f')}, "
         f"thường {numerals.vi(usual, '.1f')}).",
-        f"The last 20 calls follow each other in a rare order (surprise {surprise:.1f}, usual {usual:.1f}).",
+        f"The last {calls} calls follow each other in a rare order (surprise {seen:.1f}, usual {usual:.1f}).",
     )
