@@ -24,7 +24,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from post_town import FEE
-from test_payment_orders import step
 
 from lienthong.bus.flows import dossier_status, postal_booking, postal_pool, postal_views
 from lienthong.core import errors, money, records, tables
@@ -45,6 +44,11 @@ ENDS = ("delivered", "returned", "cancelled")
 T = TypeVar("T")
 Row = dict[str, Any]
 WHICH = st.integers(0, 4)
+
+
+def step(name: str, times: int = 1, /, **drawn: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
+    """One thing that may happen: the name of a method, and what it is given; so many times as likely as others."""
+    return [st.fixed_dictionaries(drawn).map(lambda given: (name, given))] * times
 
 
 @dataclass

@@ -175,6 +175,9 @@ async def take(hub: Hub, tx: AsyncConnection, carrier: str, *, dossier: str, dir
     Raises Conflict where the pool is empty.
     """
     owned = (_w.c.carrier == carrier, _w.c.dossier_code == dossier, _w.c.direction == direction)
+    if not hub.storage.is_sqlite:  # who else asks for this dossier waits, and then finds what this one took
+        name = sa.func.hashtextextended(f"waybill {carrier} {dossier} {direction}", 0)
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
     values = {"parcel_id": parcel, "changed_at": hub.now()}
     again = await tx.execute(_w.update().where(*owned).values(**values).returning(_w.c.number))
     if (row := again.first()) is not None:
