@@ -63,7 +63,8 @@ async def sealed_calls(stage: desk.Stage, *, count: int = 40) -> None:
 
 
 async def trail(stage: desk.Stage, act: str) -> list[dict[str, Any]]:
-    return [row for row in await rows(stage, tables.admin_acts) if row["act"] == act]
+    told = [row for row in await rows(stage, tables.admin_acts) if row["act"] == act]
+    return sorted(told, key=lambda row: row["number"])  # how one ended is written later, which moves it
 
 
 # ------------------------------------------------------------------------------------------------------- alerts
