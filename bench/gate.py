@@ -196,6 +196,7 @@ def _open_door(door: Any, front: Any) -> Any:
         door._figures.count(coming.operation, told.outcome, time.perf_counter() - coming.started_s)
         await front._send(coming, told, send)
 
+    serve_one.open, serve_one.close = door.open, door.close  # type: ignore[attr-defined]  # as the server asks for
     return serve_one
 
 
