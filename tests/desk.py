@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import builders
 import httpx
+import sqlalchemy as sa
 
 from lienthong.api_keys import acts
 from lienthong.bus import hub as hubs
 from lienthong.console.accounts import register
 from lienthong.console.web import app
-from lienthong.core import clock
+from lienthong.core import clock, storage
 
 NOW = datetime(2026, 3, 9, 9, 30, tzinfo=clock.VIETNAM)
 PASSWORD = "mot-mat-khau-du-dai"
@@ -102,6 +105,11 @@ class Stage:
             return made
         return await register.set_password(self.hub.storage, made.id, PASSWORD, by_owner=True, act=act)
 
+    async def rows(self, table: sa.Table) -> list[dict[str, Any]]:
+        """Read a whole table of the hub's."""
+        async with self.hub.storage.reading() as conn:
+            return await storage.every(conn, sa.select(table))
+
     @asynccontextmanager
     async def signed_in(self, name: str, *roles: str) -> AsyncIterator[Visitor]:
         await self.add(name, *roles)
@@ -112,3 +120,11 @@ class Stage:
 
 def stage(hub: hubs.Hub, time: Time) -> Stage:
     return Stage(hub, time, app.create_app(hub))
+
+
+@asynccontextmanager
+async def opened(folder: Path, time: Time | None = None, **chosen: Any) -> AsyncIterator[Stage]:
+    """Open a hub that is connected to nobody, with its desks."""
+    time = time or Time()
+    async with builders.running_hub(folder / "home", now=time, systems=builders.NOBODY, **chosen) as hub:
+        yield stage(hub, time)

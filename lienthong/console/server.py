@@ -33,6 +33,17 @@ Ready = Callable[[hubs.Hub], Awaitable[None]]
 # What waits for an answer lives long, and hardly anything here is garbage that only the collector finds. With its
 # usual measure it looked through a thousand waiting requests again and again: all others waited 0.1 s each time.
 _COLLECTING = (5_000, 100, 20)
+# Both servers: our own loop and log, no word of theirs in an answer, addresses judged by `gateway.addresses`.
+_PLAIN: dict[str, Any] = {
+    "loop": "none",
+    "ws": "none",
+    # Opened and closed here: the server ends the process by itself where that fails, and says nothing.
+    "lifespan": "off",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "proxy_headers": False,
+}
 
 
 class _Server(uvicorn.Server):
@@ -99,18 +110,7 @@ async def _desks(hub: hubs.Hub) -> AsyncIterator[None]:
     """Serve the desks at their own address."""
     place = hub.settings.console
     server = _Server(
-        uvicorn.Config(
-            desks.create_app(hub),
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
+        uvicorn.Config(desks.create_app(hub), http="httptools", timeout_graceful_shutdown=5, **_PLAIN)
     )
     serving = asyncio.create_task(server.serve(sockets=[_listening(place.host, place.port)]), name="desks")
     try:
@@ -202,17 +202,10 @@ async def _serve(hub: hubs.Hub, app: front.Front, stop: asyncio.Event, ready: Re
                 app,
                 host=place.host,
                 port=place.port,
-                loop="none",
                 http=tls.TlsProtocol,
-                **_tls(place),
-                ws="none",
-                # Opened and closed here: the server ends the process by itself where that fails, and says nothing.
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
                 timeout_graceful_shutdown=10,
+                **_tls(place),
+                **_PLAIN,
             )
         )
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import databases
+import desk
 import pytest
 
 # The stories share what plays an outside system; with import-mode=importlib a folder of tests is no package.
@@ -22,3 +23,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     postgres: databases.Postgres = request.getfixturevalue("postgres")
     with postgres.with_tables() as url:
         yield url
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
+    """Give the desks of a hub that is connected to nobody, on either database."""
+    async with desk.opened(tmp_path, database_url=database_url) as opened:
+        yield opened

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import builders
 import desk
 import pytest
-import pytest_asyncio
 
 from lienthong.bus.flows import procedure_sync
 from lienthong.console.web.pages import mapping_pages
 from lienthong.core import clock, records, tables
-
-
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
 
 
 class Changing(builders.OneProcedure):

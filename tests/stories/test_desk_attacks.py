@@ -9,9 +9,7 @@ import re
 import string
 import urllib.parse
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import builders
 import desk
@@ -25,7 +23,7 @@ import sqlalchemy as sa
 from lienthong.console.accounts.register import Role
 from lienthong.console.web import app, listing, places
 from lienthong.console.web.words import Words
-from lienthong.core import journal, storage, tables
+from lienthong.core import journal, tables
 
 WEB = Path(app.__file__).parent
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -52,25 +50,13 @@ _STORED = ("a NUL", "more digits than a number has", "more text than a column ha
 _LEFT_OUT = {"sign_out", "sign_in.try", "own.password", "own.sessions.end"}
 
 
-@asynccontextmanager
-async def opened(tmp_path: Path, **chosen: Any) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    tries = {"tries_per_account": 3, "tries_per_address": 6}
-    async with builders.running_hub(
-        tmp_path / "home", now=time, systems=builders.NOBODY, console=tries, **chosen
-    ) as hub:
-        yield desk.stage(hub, time)
+TRIES = {"tries_per_account": 3, "tries_per_address": 6}
 
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    async with opened(tmp_path, database_url=database_url) as made:
-        yield made
-
-
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
+    async with desk.opened(tmp_path, database_url=database_url, console=TRIES) as opened:
+        yield opened
 
 
 def token_of(page: str) -> str:
@@ -105,7 +91,7 @@ async def test_nothing_that_is_sent_is_a_defect(stage: desk.Stage, kind: str) ->
 
 @pytest.mark.parametrize("kind", sorted(NONSENSE.keys() - set(_STORED)))
 async def test_nothing_that_never_reaches_a_database_is_a_defect(tmp_path: Path, kind: str) -> None:
-    async with opened(tmp_path) as stage:
+    async with desk.opened(tmp_path) as stage:
         await send_everywhere(stage, kind)
 
 
@@ -234,7 +220,7 @@ async def test_evidence_of_a_time_that_cannot_be_is_refused_in_words(stage: desk
 async def test_an_odd_way_of_asking_reaches_no_place(stage: desk.Stage) -> None:
     async with stage.signed_in("quan", *Role) as visitor:
         token = token_of(visitor.page)
-        before = len(await rows(stage, tables.admin_acts))
+        before = len(await stage.rows(tables.admin_acts))
         for name, place in places.PLACES.items():
             path = path_of(name, "nothing")
             for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"):
@@ -245,7 +231,7 @@ async def test_an_odd_way_of_asking_reaches_no_place(stage: desk.Stage) -> None:
                 asked = {"_method": "POST", "_form": token, "reason": "a test"}
                 answer = await visitor.client.get(path, params=asked, headers=odd)
                 assert answer.status_code in (200, 303, 404), name
-        seen = await rows(stage, tables.admin_acts)
+        seen = await stage.rows(tables.admin_acts)
     assert {row["act"] for row in seen[before:]} <= {"journal.search", "journal.count", "journal.read"}
 
 
@@ -263,7 +249,7 @@ async def test_forged_forwarding_does_not_evade_the_limit_of_tries(stage: desk.S
             answer = await visitor.client.post("/sign-in", data=fields, headers={"origin": desk.URL, **forged})
             codes.append(answer.status_code)
     assert codes == [400, 400, 400, 429]
-    assert {row["address"] for row in await rows(stage, tables.sign_in_tries)} == {"10.0.0.7"}
+    assert {row["address"] for row in await stage.rows(tables.sign_in_tries)} == {"10.0.0.7"}
 
 
 async def test_one_network_of_ipv6_had_an_address_for_each_try(stage: desk.Stage) -> None:
@@ -316,7 +302,7 @@ async def test_the_secret_of_anothers_second_step_is_not_taken(stage: desk.Stage
         await minh.open("/own/second-step")
         answer = await minh.send("/own/second-step", held=held[1], password=desk.PASSWORD, code="123456")
         assert answer.status_code == 400
-    assert {row["totp_secret"] for row in await rows(stage, tables.accounts)} == {None}
+    assert {row["totp_secret"] for row in await stage.rows(tables.accounts)} == {None}
 
 
 async def test_a_stolen_session_with_the_password_was_enough_to_put_another_telephone_in(
@@ -342,15 +328,13 @@ async def test_a_stolen_session_with_the_password_was_enough_to_put_another_tele
 async def test_what_is_ones_own_is_not_touched_by_another(stage: desk.Stage) -> None:
     async with stage.signed_in("lan", "security_officer") as lan, stage.signed_in("minh", "operator") as minh:
         await lan.send("/views", place="records", name="của tôi", query="outcome=ok", to="/records")
-        (view,) = await rows(stage, tables.saved_views)
-        session = next(
-            row for row in await rows(stage, tables.sessions) if row["account_id"] == view["account_id"]
-        )
+        (view,) = await stage.rows(tables.saved_views)
+        session = next(row for row in await stage.rows(tables.sessions) if row["account_id"] == view["account_id"])
         await minh.open("/own")
         await minh.send("/views/drop", view=view["id"])
         await minh.send("/own/sessions/end", session=session["id"])
         assert (await lan.client.get("/")).status_code == 200
-    assert await rows(stage, tables.saved_views)
+    assert await stage.rows(tables.saved_views)
 
 
 # ------------------------------------------------------------------------------------------------- answers

@@ -10,19 +10,17 @@ from pathlib import Path
 import builders
 import desk
 import pytest_asyncio
-import sqlalchemy as sa
 
 from lienthong.api_keys import official_acts, official_entries
-from lienthong.core import storage, tables
+from lienthong.core import tables
 from lienthong.monitoring import alerts
 from lienthong.monitoring.detectors import findings, probing
 
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(tmp_path / "home", now=time, systems=builders.NOBODY) as hub:
-        yield desk.stage(hub, time)
+    async with desk.opened(tmp_path) as opened:
+        yield opened
 
 
 def chosen(page: str, name: str) -> str:
@@ -104,7 +102,6 @@ async def test_a_citizens_number_typed_into_a_filter_stays_neither_in_the_addres
         assert "<p>Số định danh không được nằm trong địa chỉ" in lan.page
         await lan.open("/records?dossier_code=H38.15-260803-0001")
         assert "<p>Số định danh không được nằm trong địa chỉ" not in lan.page
-    async with stage.hub.storage.reading() as conn:
-        trail = await storage.every(conn, sa.select(tables.admin_acts))
+    trail = await stage.rows(tables.admin_acts)
     assert trail
     assert "99000001" not in str(trail)

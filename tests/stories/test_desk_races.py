@@ -5,38 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import builders
 import desk
 import payment_town
 import pytest
-import sqlalchemy as sa
 
 from lienthong.console.web import app
-from lienthong.core import storage, tables
+from lienthong.core import tables
 from lienthong.monitoring import alerts
 from lienthong.monitoring.detectors import findings, probing
-
-
-@pytest.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
 
 
 @pytest.fixture
 async def town(database_url: str, tmp_path: Path) -> AsyncIterator[payment_town.Town]:
     async with payment_town.opened(tmp_path, database_url, two_people_above_vnd=100_000) as opened:
         yield opened
-
-
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
 
 
 async def both(path: str, *visitors: desk.Visitor, **fields: str) -> list[int]:
@@ -93,12 +77,12 @@ async def test_an_alert_is_closed_once_and_what_was_done_from_it_undone_once(sta
     async with stage.signed_in("an", "security_officer") as an, stage.signed_in("ba", "security_officer") as ba:
         held = {"kind": "suspend", "span": "1h", "reason": "nghi lộ"}
         assert (await an.send(f"/alerts/{alert}/respond", **held)).status_code == 303
-        (response,) = await rows(stage, tables.responses)
+        (response,) = await stage.rows(tables.responses)
         undo = {"response": response["id"], "reason": "đã rõ"}
         assert await both(f"/alerts/{alert}/undo", an, ba, **undo) == [303, 409, 409, 409]
         closed = {"as": "mistake", "reason": "đã rõ"}
         assert await both(f"/alerts/{alert}/close", an, ba, **closed) == [303, 409, 409, 409]
-    acts = [row["act"] for row in await rows(stage, tables.admin_acts) if row["outcome"] == "done"]
+    acts = [row["act"] for row in await stage.rows(tables.admin_acts) if row["outcome"] == "done"]
     assert (acts.count("alerts.close"), acts.count("keys.respond_undo")) == (1, 1)
 
 
@@ -115,4 +99,4 @@ async def test_a_held_list_was_laid_aside_twice_by_two_at_once(stage: desk.Stage
         await tx.execute(tables.sync_runs.insert().values(**run, started_at=stage.time.now))
     async with stage.signed_in("lan", "operator") as lan, stage.signed_in("minh", "operator") as minh:
         assert await both("/sync/run/keep", lan, minh, reason="chờ Bộ") == [303, 409, 409, 409]
-    assert [row["act"] for row in await rows(stage, tables.admin_acts)].count("sync.keep") == 1
+    assert [row["act"] for row in await stage.rows(tables.admin_acts)].count("sync.keep") == 1

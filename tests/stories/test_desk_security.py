@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import builders
 import desk
 import pytest
-import pytest_asyncio
-import sqlalchemy as sa
 
 from lienthong.console.accounts.register import Role
 from lienthong.console.web import app, places, routing, search, words
-from lienthong.core import errors, journal, storage, tables
+from lienthong.core import errors, journal, tables
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 WEB = Path(app.__file__).parent
 CHANGES = {name for name, place in places.PLACES.items() if place.kind == "act"} - places.ONLY_ONES_OWN
-
-
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
-
-
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
 
 
 def path_of(name: str, **parts: str) -> str:
@@ -60,7 +42,7 @@ async def test_every_place_is_open_to_its_roles_and_to_nobody_else(stage: desk.S
                 answer = await visitor.send(path, token=token[1])
             is_refused = answer.status_code == 403
             assert is_refused == (role not in place.roles), f"{name} for {role}: {answer.status_code}"
-    assert (await rows(stage, tables.accounts))[0]["state"] == "active" or role == Role.ADMINISTRATOR
+    assert (await stage.rows(tables.accounts))[0]["state"] == "active" or role == Role.ADMINISTRATOR
 
 
 @pytest.mark.parametrize("role", sorted(Role))
@@ -83,7 +65,7 @@ async def test_nobody_gets_anywhere_without_signing_in(stage: desk.Stage) -> Non
                 answer = await visitor.send(path_of(name))
             assert answer.status_code == 303, name
             assert answer.headers["location"].startswith("/sign-in"), name
-    assert await rows(stage, tables.admin_acts) == []
+    assert await stage.rows(tables.admin_acts) == []
 
 
 def test_an_auditor_changes_nothing() -> None:
@@ -125,7 +107,7 @@ async def test_buttons_that_a_role_may_not_use_are_not_there(stage: desk.Stage) 
 
 
 async def accounts_added(stage: desk.Stage) -> int:
-    return len(await rows(stage, tables.accounts))
+    return len(await stage.rows(tables.accounts))
 
 
 NEW = {"name": "moi", "full_name": "Người Mới", "roles": "operator", "password": desk.PASSWORD, "reason": "a test"}
@@ -170,9 +152,9 @@ async def test_a_post_from_another_site_does_nothing(stage: desk.Stage, headers:
 
 async def test_the_address_of_an_act_opened_by_hand_does_nothing(stage: desk.Stage) -> None:
     async with stage.signed_in("quan", "administrator") as visitor:
-        account = (await rows(stage, tables.accounts))[0]
+        account = (await stage.rows(tables.accounts))[0]
         await visitor.open(f"/accounts/{account['id']}/disable")
-    assert (await rows(stage, tables.accounts))[0]["state"] == "active"
+    assert (await stage.rows(tables.accounts))[0]["state"] == "active"
 
 
 async def test_the_desk_does_not_answer_under_another_hosts_name(stage: desk.Stage) -> None:
@@ -200,7 +182,7 @@ async def test_a_cookie_in_another_browser_ends_the_session_for_both(stage: desk
         assert "Tổng quan" not in thief.page
         await lan.open("/")
         assert "Tổng quan" not in lan.page
-    told = [row for row in await rows(stage, tables.admin_acts) if row["actor"] == "hub"]
+    told = [row for row in await stage.rows(tables.admin_acts) if row["actor"] == "hub"]
     assert [row["act"] for row in told] == ["sessions.revoke"]
 
 
@@ -211,14 +193,14 @@ async def test_a_cookie_that_was_planted_before_is_not_the_one_after_signing_in(
         await visitor.sign_in("lan")
         held = [cookie.value for cookie in visitor.client.cookies.jar if cookie.name == "desk"]
         assert "planted" not in held or len(held) > 1
-    sessions = await rows(stage, tables.sessions)
+    sessions = await stage.rows(tables.sessions)
     assert len(sessions) == 1
     assert "planted" not in repr(sessions)
 
 
 async def test_a_shut_account_is_out_with_the_next_request(stage: desk.Stage) -> None:
     async with stage.signed_in("lan", "operator") as lan, stage.signed_in("quan", "administrator") as quan:
-        account = next(row for row in await rows(stage, tables.accounts) if row["name"] == "lan")
+        account = next(row for row in await stage.rows(tables.accounts) if row["name"] == "lan")
         await quan.open(f"/accounts/{account['id']}")
         done = await quan.send(f"/accounts/{account['id']}/disable", reason="nghỉ việc")
         assert done.status_code == 303
@@ -230,7 +212,7 @@ async def test_a_role_that_was_taken_away_is_away_with_the_next_request(stage: d
     await stage.add("quan", "administrator")
     async with stage.signed_in("lan", "administrator", "operator") as lan, stage.visitor() as quan:
         await quan.sign_in("quan")
-        account = next(row for row in await rows(stage, tables.accounts) if row["name"] == "lan")
+        account = next(row for row in await stage.rows(tables.accounts) if row["name"] == "lan")
         await quan.open(f"/accounts/{account['id']}")
         await quan.send(f"/accounts/{account['id']}/roles", roles="operator", reason="đổi việc")
         assert (await lan.open("/accounts")).status_code == 403
@@ -238,12 +220,12 @@ async def test_a_role_that_was_taken_away_is_away_with_the_next_request(stage: d
 
 async def test_the_last_administrator_stays(stage: desk.Stage) -> None:
     async with stage.signed_in("quan", "administrator") as quan:
-        account = (await rows(stage, tables.accounts))[0]
+        account = (await stage.rows(tables.accounts))[0]
         await quan.open(f"/accounts/{account['id']}")
         for path, fields in (("disable", {}), ("roles", {"roles": "operator"})):
             answer = await quan.send(f"/accounts/{account['id']}/{path}", reason="a test", **fields)
             assert answer.status_code == 409
-    refused = [row for row in await rows(stage, tables.admin_acts) if row["outcome"] == "Client.Conflict"]
+    refused = [row for row in await stage.rows(tables.admin_acts) if row["outcome"] == "Client.Conflict"]
     assert {row["act"] for row in refused} == {"accounts.disable", "accounts.roles"}
 
 
@@ -303,7 +285,7 @@ async def test_html_in_what_people_typed_stays_text(stage: desk.Stage) -> None:
     async with stage.visitor(agent=EVIL) as visitor:
         await stage.add("quan", "administrator", "operator", "security_officer")
         await visitor.sign_in("quan")
-        xau = next(row for row in await rows(stage, tables.accounts) if row["name"] == "xau")
+        xau = next(row for row in await stage.rows(tables.accounts) if row["name"] == "xau")
         pages = ["/", "/own", "/accounts", f"/accounts/{xau['id']}", "/settings?q=" + EVIL, "/trail?actor=" + EVIL]
         for path in pages:
             assert (await visitor.open(path)).status_code == 200, path
@@ -334,7 +316,7 @@ async def test_a_citizens_number_is_neither_in_the_address_nor_in_the_database(s
         found = visitor.last
         assert found is not None
         path = found.request.url.path
-    assert "001099000001" not in repr(await rows(stage, tables.admin_acts))
+    assert "001099000001" not in repr(await stage.rows(tables.admin_acts))
     async with stage.signed_in("khac", "operator") as other:
         assert (await other.open(path)).status_code == 404, "a search is its session's own"
 
@@ -345,7 +327,7 @@ async def test_what_is_masked_is_shown_only_for_a_reason_that_is_written_down(st
         assert (await visitor.send("/reveal", reason="", **fields)).status_code == 400
         assert (await visitor.send("/reveal", reason="xác minh khiếu nại", **fields)).status_code == 404
         assert (await visitor.send("/reveal", source="nothing", subject="x", reason="xác minh")).status_code == 403
-    told = [row for row in await rows(stage, tables.admin_acts) if row["act"] == "read.official.contact"]
+    told = [row for row in await stage.rows(tables.admin_acts) if row["act"] == "read.official.contact"]
     assert [(row["actor"], row["reason"]) for row in told] == [("thu", "xác minh khiếu nại")]
 
 

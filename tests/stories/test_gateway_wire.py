@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import builders
 import doors
@@ -60,9 +60,15 @@ async def door(sqlite_hub: hub.Hub) -> AsyncIterator[Door]:
 @asynccontextmanager
 async def serving(opened: hub.Hub) -> AsyncIterator[int]:
     """Serve the door at a port, which is given."""
-    made = app.create_app(opened, table=doors.Desk().table())
+    async with listening(app.create_app(opened, table=doors.Desk().table())) as port:
+        yield port
+
+
+@asynccontextmanager
+async def listening(application: Any, *, lifespan: Literal["on", "off"] = "on") -> AsyncIterator[int]:
+    """Serve an application as the hub's door is served, at a port, which is given."""
     server = uvicorn.Server(
-        uvicorn.Config(made, port=0, http=tls.TlsProtocol, log_config=None, ws="none", lifespan="on")
+        uvicorn.Config(application, port=0, http=tls.TlsProtocol, log_config=None, ws="none", lifespan=lifespan)
     )
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only

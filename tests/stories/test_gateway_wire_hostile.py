@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import builders
 import pytest
-import uvicorn
-from test_gateway_wire import Door, serving
+from test_gateway_wire import Door, listening, serving
 
 from lienthong.bus import hub
-from lienthong.bus.gateway import tls, wire
+from lienthong.bus.gateway import wire
 
 HOST = b"Host: hub\r\n"
 NOTE = b'{"text": "ok"}'
@@ -140,23 +138,10 @@ async def _showing(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@asynccontextmanager
-async def _shown() -> AsyncIterator[int]:
-    server = uvicorn.Server(
-        uvicorn.Config(_showing, port=0, http=tls.TlsProtocol, log_config=None, ws="none", lifespan="off")
-    )
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await running
-
-
 async def test_what_follows_a_body_was_taken_for_a_header() -> None:
     # A proxy takes Client-Cert out of the headers that it is sent, and knows nothing of trailers.
     sent = b"POST / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nClient-Cert: :mine:\r\n\r\n"
-    async with _shown() as port:
+    async with listening(_showing, lifespan="off") as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent % HOST)
         found = await asyncio.wait_for(reader.read(), 10)

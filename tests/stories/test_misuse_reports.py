@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
 import builders
 import desk
 import pytest
-import pytest_asyncio
-import sqlalchemy as sa
 
-from lienthong.core import storage, tables
+from lienthong.core import tables
 from lienthong.monitoring import notices
 
 SAW = "Khoá này được dùng ở máy của một công ty khác từ sáng nay."
-
-
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
-
-
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
 
 
 async def test_misuse_of_a_key_is_reported_from_its_page_and_the_officer_can_hold_the_key(
@@ -44,7 +24,7 @@ async def test_misuse_of_a_key_is_reported_from_its_page_and_the_officer_can_hol
         await lan.open(f"/keys/{key}")
         assert "Đã báo cán bộ an toàn thông tin" in lan.page
         assert (await lan.open("/alerts")).status_code == 403
-    (alert,) = await rows(stage, tables.alerts)
+    (alert,) = await stage.rows(tables.alerts)
     assert (alert["rule"], alert["key_id"], alert["severity"]) == ("reported", key, "high")
     async with stage.signed_in("an", "security_officer") as an:
         await an.open(f"/alerts/{alert['id']}")
@@ -54,7 +34,7 @@ async def test_misuse_of_a_key_is_reported_from_its_page_and_the_officer_can_hol
         assert sent.status_code == 303
     told = [
         (row["actor"], row["object"])
-        for row in await rows(stage, tables.admin_acts)
+        for row in await stage.rows(tables.admin_acts)
         if row["act"] == "alerts.report"
     ]
     assert told == [("lan", alert["id"])]
@@ -65,13 +45,13 @@ async def test_every_report_is_a_matter_of_its_own(stage: desk.Stage) -> None:
         for _ in range(2):
             stage.time.pass_by(seconds=1)
             assert (await lan.send("/alerts/report", text=SAW)).status_code == 303
-    assert len(await rows(stage, tables.alerts)) == len(await rows(stage, tables.alert_notes)) == 2
+    assert len(await stage.rows(tables.alerts)) == len(await stage.rows(tables.alert_notes)) == 2
 
 
 async def test_what_was_reported_leaves_the_hub_in_no_notice(stage: desk.Stage) -> None:
     async with stage.signed_in("lan", "operator") as lan:
         await lan.send("/alerts/report", text=SAW)
-    (alert,) = await rows(stage, tables.alerts)
+    (alert,) = await stage.rows(tables.alerts)
     notice = notices.of_alert(alert, key="", desk="")
     assert "công ty" not in notice.text
     assert "lan" not in notice.text
@@ -81,7 +61,7 @@ async def test_what_was_reported_leaves_the_hub_in_no_notice(stage: desk.Stage) 
 async def test_a_report_without_words_or_with_a_persons_number_is_refused(stage: desk.Stage, text: str) -> None:
     async with stage.signed_in("lan", "operator") as lan:
         assert (await lan.send("/alerts/report", text=text)).status_code == 400
-    assert await rows(stage, tables.alerts) == []
+    assert await stage.rows(tables.alerts) == []
 
 
 async def test_what_is_not_there_is_not_reported_and_an_auditor_changes_nothing(stage: desk.Stage) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import builders
 import desk
-import pytest_asyncio
-import sqlalchemy as sa
 
 from lienthong.api_keys import officials
 from lienthong.bus.flows import official_forms
-from lienthong.core import storage, tables
+from lienthong.core import tables
 
 ENTRY = {
     "code": "CB000001",
@@ -30,28 +26,14 @@ ENTRY = {
 }
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time()
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
-
-
 async def find(stage: desk.Stage, name: str) -> officials.Official:
     found = await officials.find(stage.hub.storage, stage.hub.vault, name)
     assert found is not None
     return found
 
 
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
-
-
 async def acts(stage: desk.Stage) -> list[tuple[str, str]]:
-    done = sorted(await rows(stage, tables.admin_acts), key=lambda row: row["number"])
+    done = sorted(await stage.rows(tables.admin_acts), key=lambda row: row["number"])
     return [(row["act"], row["outcome"]) for row in done if not row["act"].startswith(("accounts", "sign"))]
 
 
@@ -134,7 +116,7 @@ async def test_a_form_with_a_bad_row_says_which_and_writes_nothing(stage: desk.S
         assert "Số điện thoại" in answer.text
         answer = await post_form(lan, raw, do="write", reason="CV 761")
         assert "CHƯA GHI GÌ" in answer.text
-        assert await rows(stage, tables.officials) == []
+        assert await stage.rows(tables.officials) == []
         answer = await post_form(lan, raw, do="write", reason="CV 761", good_rows="yes")
         assert "Đã ghi" in answer.text
         assert (await find(stage, "CB000001")).unit_code == "000.00.15.H38"
@@ -169,7 +151,7 @@ async def test_exceptions_and_rules_are_set_and_ended_with_a_reason(stage: desk.
         assert answer.status_code == 303
         await officer.open("/exceptions")
         assert "tổ liên ngành" in officer.page
-        number = (await rows(stage, tables.lookup_exceptions))[0]["id"]
+        number = (await stage.rows(tables.lookup_exceptions))[0]["id"]
         assert (await officer.send(f"/exceptions/{number}/end", reason="")).status_code == 400
         await officer.send(f"/exceptions/{number}/end", reason="xong việc")
         await officer.open("/exceptions")

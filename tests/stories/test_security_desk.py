@@ -15,9 +15,8 @@ import desk
 import pytest
 import pytest_asyncio
 import record
-import sqlalchemy as sa
 
-from lienthong.core import ingest, spool, storage, tables
+from lienthong.core import ingest, spool, tables
 from lienthong.monitoring import alert_rules, alerts, exports, seals
 from lienthong.monitoring.detectors import findings, people, probing
 
@@ -27,16 +26,8 @@ REASON = "nghi lộ khoá"
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[desk.Stage]:
-    time = desk.Time(record.NOW)
-    async with builders.running_hub(
-        tmp_path / "home", database_url=database_url, now=time, systems=builders.NOBODY
-    ) as hub:
-        yield desk.stage(hub, time)
-
-
-async def rows(stage: desk.Stage, table: sa.Table) -> list[dict[str, Any]]:
-    async with stage.hub.storage.reading() as conn:
-        return await storage.every(conn, sa.select(table))
+    async with desk.opened(tmp_path, desk.Time(record.NOW), database_url=database_url) as opened:
+        yield opened
 
 
 async def opened(stage: desk.Stage, key: str, *, later_s: float = 0, seen: int = 40) -> str:
@@ -63,7 +54,7 @@ async def sealed_calls(stage: desk.Stage, *, count: int = 40) -> None:
 
 
 async def trail(stage: desk.Stage, act: str) -> list[dict[str, Any]]:
-    told = [row for row in await rows(stage, tables.admin_acts) if row["act"] == act]
+    told = [row for row in await stage.rows(tables.admin_acts) if row["act"] == act]
     return sorted(told, key=lambda row: row["number"])  # how one ended is written later, which moves it
 
 
@@ -85,14 +76,14 @@ async def test_from_an_alert_to_a_suspended_key_and_back_in_one_step_each(stage:
         await lan.open(done.headers["location"])
         assert "Đã tạm dừng khoá" in lan.page
         assert "đang áp dụng" in lan.page
-        [held] = await rows(stage, tables.responses)
+        [held] = await stage.rows(tables.responses)
         assert (held["kind"], held["begun_by"], held["undone_at"]) == ("suspend", "lan", None)
         assert held["until"] == stage.time.now + timedelta(hours=1)
         # The button of the toast: no response is named, the reason comes with it.
         assert (await lan.send(f"/alerts/{alert}/undo", reason="Hoàn tác")).status_code == 303
-        [held] = await rows(stage, tables.responses)
+        [held] = await stage.rows(tables.responses)
         assert held["undone_by"] == "lan"
-    told = [(row["act"], row["reason"]) for row in await rows(stage, tables.admin_acts) if "respond" in row["act"]]
+    told = [(row["act"], row["reason"]) for row in await stage.rows(tables.admin_acts) if "respond" in row["act"]]
     assert told == [("keys.respond_suspend", REASON), ("keys.respond_undo", "Hoàn tác")]
 
 
@@ -108,7 +99,7 @@ async def test_a_key_is_not_held_back_without_a_reason_or_an_end(stage: desk.Sta
             f"/alerts/{alert}/respond", kind="throttle", span="1h", reason=REASON, limit="many"
         )
         assert answer.status_code == 400
-    assert await rows(stage, tables.responses) == []
+    assert await stage.rows(tables.responses) == []
 
 
 async def test_an_alert_is_given_to_somebody_noted_and_closed_and_the_next_one_says_how(stage: desk.Stage) -> None:
@@ -191,7 +182,7 @@ async def test_a_rule_is_tested_gets_an_automatic_response_with_an_end_and_is_si
         await lan.send(f"/alerts/{other}/silence", what="this", span="1d", reason="bảo trì")
         await lan.open("/rules")
         assert "key=key-2" in lan.page
-        [silence] = await rows(stage, tables.alert_silences)
+        [silence] = await stage.rows(tables.alert_silences)
         await lan.send(f"/silences/{silence['id']}/end", reason="xong")
         await lan.open("/rules")
         assert "key=key-2" not in lan.page
@@ -275,7 +266,7 @@ async def test_a_search_is_kept_under_a_name(stage: desk.Stage) -> None:
 
 async def test_one_record_is_verified_and_an_altered_one_is_told(stage: desk.Stage) -> None:
     await sealed_calls(stage)
-    one, other = (await rows(stage, tables.exchanges))[:2]
+    one, other = (await stage.rows(tables.exchanges))[:2]
     async with stage.hub.storage.transaction() as tx:
         table = tables.exchanges
         await tx.execute(table.update().where(table.c.number == other["number"]).values(official="nguoi-khac"))
@@ -333,7 +324,7 @@ async def test_who_looked_at_a_person_is_answered_and_the_number_stays_nowhere(s
         assert record.CITIZEN not in str(answer.url)
     [asked] = await trail(stage, "journal.who")
     assert (asked["actor"], asked["reason"]) == ("lan", "đơn khiếu nại 12/2026")
-    assert record.CITIZEN not in repr(await rows(stage, tables.admin_acts))
+    assert record.CITIZEN not in repr(await stage.rows(tables.admin_acts))
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,17 @@ class Addresses:
         return any(address in network for network in self._trusted)
 
 
+def one_sender(address: str) -> str:
+    """Give what is counted as one sender: an IPv4 address, or the /64 that a single host of IPv6 can move in."""
+    try:
+        found = ipaddress.ip_address(_plain(address))
+    except ValueError:
+        return address[:64]
+    if found.version == 4:
+        return str(found)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
+
+
 def _plain(text: str) -> str:
     """Write an IPv4 address as such, where a socket for both kinds writes it as one of IPv6."""
     if not text.startswith("::ffff:"):

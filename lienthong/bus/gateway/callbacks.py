@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -42,7 +41,7 @@ class Pace:
 
     def wait_s(self, address: str, now_s: float) -> float:
         """Take one message of an address; 0, or how long it must wait before it is taken."""
-        key = _network(address)
+        key = addresses.one_sender(address)
         free_at_s = max(now_s, self._free_at_s.pop(key, 0.0))
         early_s = free_at_s + self._gap_s - now_s - 60.0
         is_taken = early_s <= 1e-9
@@ -165,14 +164,3 @@ def _nothing_here() -> errors.NotFound:
         "No system that is connected here calls back at this address.",
         detail_vi="Không có hệ thống nào đang kết nối gọi lại ở địa chỉ này.",
     )
-
-
-def _network(address: str) -> str:
-    """Give what is counted as one sender: an IPv4 address, or the /64 that a single IPv6 host can move in."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if found.version == 4:
-        return str(found)
-    return str(ipaddress.ip_network((found, 64), strict=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from lienthong.bus.gateway import addresses
 from lienthong.bus.hub import Hub
 from lienthong.console.accounts import passkey_ceremony, passkeys, passwords, register, second_step, sessions
 from lienthong.core import errors, journal, storage, tables
@@ -115,7 +115,7 @@ async def _take_try(hub: Hub, name: str, browser: sessions.Browser) -> int:
     """Write a try down before it is looked at. Raises LimitExceeded where too many failed lately."""
     chosen, now = hub.settings.console, hub.now()
     digest = hub.vault.digest(name.encode(), purpose="desk-try")
-    address = _counted_as(browser.address)
+    address = addresses.one_sender(browser.address)
     lately = sa.and_(_t.c.outcome == "failed", _t.c.at > now - timedelta(minutes=chosen.tries_minutes))
     by_name = sa.and_(_t.c.name_digest == digest, _t.c.address == address)
     async with hub.storage.transaction() as tx:
@@ -137,17 +137,6 @@ async def _take_try(hub: Hub, name: str, browser: sessions.Browser) -> int:
         values = {"at": now, "name_digest": digest, "address": address, "outcome": "failed"}
         done = await tx.execute(_t.insert().values(**values).returning(_t.c.number))
         return int(done.scalar_one())
-
-
-def _counted_as(address: str) -> str:
-    """Say under what an address is counted: whoever has one of IPv6 has 2⁶⁴ of them, the network's."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if found.version == 4:
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
 
 
 async def _succeeded(tx: AsyncConnection, number: int) -> None:

@@ -110,8 +110,7 @@ class Visit:
         """Give a day that was typed in a form. Raises InvalidRequest."""
         found = dates.read_day(self.text(name))
         if found is None:
-            vi, en = "Viết ngày như 31/12/2026.", "Write the day like 31/12/2026."
-            raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),))
+            raise _mistyped(name, "Viết ngày như 31/12/2026.", "Write the day like 31/12/2026.")
         return found
 
     def moment(self, name: str) -> datetime:
@@ -119,7 +118,7 @@ class Visit:
         found = dates.read_moment(self.text(name))
         if found is None:
             vi, en = "Viết ngày giờ như 31/12/2026 17:00.", "Write day and hour like 31/12/2026 17:00."
-            raise errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),))
+            raise _mistyped(name, vi, en)
         return found
 
     def act(self, name: str) -> acts.Act:
@@ -315,6 +314,10 @@ class Shown:
             return self.visit.words.of(column.area, value)
         writer: Any = writers.get(column.kind)
         return writer(value) if writer else forms.text(value, self.visit.words)
+
+
+def _mistyped(name: str, vi: str, en: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(problems=(errors.FieldProblem(name, vi, en),))
 
 
 def is_local(path: str) -> bool:
