@@ -46,7 +46,13 @@ VARIANTS = {
         "?refused=yes&range=7d",
         "?dossier_code={dossier}&range=30d",
     ),
-    "records.tops": ("?range=7d", "?range=30d"),
+    "records.tops": (
+        "?range=7d",
+        "?range=30d",
+        "?key_id={key}&range=30d",
+        "?official={official}&range=30d",
+        "?dossier_code={dossier}&range=30d",
+    ),
     "dossiers": ("?code=H38.15-261020-0001",),
     "payments": ("?open=1", "?state=pending"),
     "alerts": ("?state=closed",),
@@ -117,8 +123,11 @@ def main() -> None:
 
 def made(home: Path, records: int) -> Path:
     """Make the home, or take the one of an earlier run; a half-made one is thrown away."""
+    from lienthong.monitoring import day_files
+
     told = home / "town.json"
     if told.exists() and orjson.loads(told.read_bytes()).get("form") == FORM:
+        day_files.Archive(home / "record").tidy()  # as every night: what the hub of today counts and lists
         return home
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, mode=0o700)

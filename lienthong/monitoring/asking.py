@@ -148,6 +148,8 @@ def look_now(sources: Sources, question: Question) -> View:
     chain = hot_columns.chain(archive.folder, known)
     every = [part for part in known if (first or part.day) <= part.day <= (last or part.day)]
     parts = [part for part in every if _may_hold(part.kind, question)]
+    if named := {name: value for name in places.NAMED if (value := getattr(question, name)) is not None}:
+        parts = [part for part in parts if places.may_hold(archive.file(part), named)]
     conditions = dict(_conditions(question))
     values = {name: value for condition in conditions.values() for name, value in condition[1].items()}
     return View(

@@ -1,6 +1,7 @@
-"""Counts of the closed days: by the hour, by key, and by both, beside each day file; hours again by the month.
+"""Counts of the closed days: by the hour, key and caller, beside each day file; hours again by the month.
 
-They are small, outlive the rows that they count, and can be made again from them while those are kept.
+They are small, and can be made again from the rows that they count while those are kept. All outlive them but the
+counts of callers: who worked when, and from where, goes when the rows go.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ import pyarrow.parquet as pq
 
 from lienthong.monitoring import whole_files
 
-HOURS, BY_KEY, KEY_HOURS = "hours", "keys", "key-hours"
-# What the counts by the hour know; the months of each lie in a folder of their own.
+HOURS, BY_KEY, KEY_HOURS, CALLERS = "hours", "keys", "key-hours", "callers"
+# What the counts by the hour know, the smallest first; the months of each lie in a folder of their own.
 COLUMNS = {
     HOURS: frozenset({"hour", "day", "system", "direction", "operation", "outcome"}),
     KEY_HOURS: frozenset({"hour", "day", "key_id", "direction", "outcome"}),
+    CALLERS: frozenset(
+        {"hour", "day", "official", "key_id", "organisation", "operation", "address", "direction", "outcome"}
+    ),
 }
 # What they add up beside the number of requests. Of keys nothing: sums would take as much room as many rows.
-SUMS = {HOURS: ("took_ms", "bytes_in", "bytes_out"), KEY_HOURS: ()}
-_MONTHS = {HOURS: "months", KEY_HOURS: "key-months"}
+SUMS = {HOURS: ("took_ms", "bytes_in", "bytes_out"), KEY_HOURS: (), CALLERS: ()}
+_MONTHS = {HOURS: "months", KEY_HOURS: "key-months", CALLERS: "caller-months"}
 _ZSTD_LEVEL = 9
 # A question about one key reads only the groups of rows in which the key stands.
 _ROW_GROUP = 8_192
@@ -37,6 +41,10 @@ _COVERED = b"lienthong.covered"
 _BY = {
     HOURS: ("hour, system, direction, operation, outcome", "hour, system, operation, outcome"),
     KEY_HOURS: ("hour, key_id, direction, outcome", "key_id, hour, outcome"),
+    CALLERS: (
+        "hour, official, key_id, organisation, operation, address, direction, outcome",
+        "official, key_id, address, operation, hour, outcome",
+    ),
 }
 
 
@@ -102,10 +110,11 @@ class Counts:
             self._count(what, name, source)
 
     def add_wanting(self, parts: Iterable[tuple[str, Path]]) -> None:
-        """Count the hours of keys in day files that were finished before the hub did so."""
+        """Count day files that were finished before the hub counted keys and callers by the hour."""
         for name, source in parts:
-            if not self.of(KEY_HOURS, name).exists():
-                self._count(KEY_HOURS, name, source)
+            for what in (KEY_HOURS, CALLERS):
+                if not self.of(what, name).exists():
+                    self._count(what, name, source)
 
     def _count(self, what: str, name: str, source: Path) -> None:
         with self._cursor() as cursor:
@@ -140,8 +149,13 @@ class Counts:
         for path in old:
             path.unlink(missing_ok=True)
 
-    def _forget_months(self, names: set[str], *, until: date) -> None:
-        for month in (path for what in _MONTHS for path in self._months(what, None, until)):
+    def forget(self, name: str) -> None:
+        """Remove the counts that may not outlive the rows of a part; done before the rows go."""
+        self._forget_months({name}, until=date.fromisoformat(name[:10]), of=(CALLERS,))
+        self.of(CALLERS, name).unlink(missing_ok=True)
+
+    def _forget_months(self, names: set[str], *, until: date, of: Iterable[str] = tuple(_MONTHS)) -> None:
+        for month in (path for what in of for path in self._months(what, None, until)):
             if names & self._covered(month):
                 month.unlink(missing_ok=True)
 

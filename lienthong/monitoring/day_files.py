@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lienthong.core import clock, errors
@@ -82,6 +83,7 @@ class Archive:
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
         self._read: dict[Path, tuple[int, Part]] = {}
+        self._schemas: dict[Path, tuple[int, int]] = {}
         self.counts = day_counts.Counts(folder, self._cursor)
 
     def parts(
@@ -115,20 +117,18 @@ class Archive:
         self._read[path] = (changed, part)
         return part
 
-    def query(
-        self, text: str, values: Mapping[str, Any], files: Sequence[Path], *, are_alike: bool = False
-    ) -> list[dict[str, Any]]:
-        """Ask DuckDB; `{files}` in the text stands for these files. Files that are alike are opened sooner."""
+    def query(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:
+        """Ask DuckDB; `{files}` in the text stands for these files."""
         if not files:
             return []
-        return list(self._asked(text, values, files, are_alike=are_alike))
+        return list(self._asked(text, values, files))
 
-    def _asked(
-        self, text: str, values: Mapping[str, Any], files: Sequence[Path], *, are_alike: bool = False
-    ) -> Iterator[dict[str, Any]]:
+    def _asked(self, text: str, values: Mapping[str, Any], files: Sequence[Path]) -> Iterator[dict[str, Any]]:
         with self._cursor() as cursor:
             named = [str(path) for path in files]
-            source = f"read_parquet($files, union_by_name = {str(not are_alike).lower()})"
+            # Files of several versions of the hub are put together by name, which takes half as long again.
+            by_name = len({self._schema(path) for path in files}) > 1
+            source = f"read_parquet($files, union_by_name = {str(by_name).lower()})"
             try:
                 cursor.execute(text.replace("{files}", source), {**values, "files": named})
                 names = [column[0] for column in cursor.description or ()]
@@ -136,6 +136,16 @@ class Archive:
                     yield from (dict(zip(names, row, strict=True)) for row in found)
             except duckdb.Error as exc:
                 raise unreadable(files[0], exc) from exc
+
+    def _schema(self, path: Path) -> int:
+        """Say which columns a file has, as a number that files with the same ones share."""
+        try:
+            changed = path.stat().st_mtime_ns
+            if (kept := self._schemas.get(path)) is None or kept[0] != changed:
+                kept = self._schemas[path] = changed, hash(pq.read_schema(path).remove_metadata().to_string())
+        except (OSError, pa.ArrowException):  # gone or damaged: for the engine to say
+            return 0
+        return kept[1]
 
     def records(self, part: Part) -> Iterator[dict[str, Any]]:
         """Give back the rows of a part as the database had them, in the order of their numbers."""
@@ -148,8 +158,10 @@ class Archive:
     def rows(self, day: date, leaf: Leaf) -> Iterator[bytes]:
         """Give back the exact bytes of every record of a day that a node numbered, in the order of the table.
 
-        What stands in a file is taken as it stands, altered or not; StorageUnavailable where it cannot be read.
+        What stands in a file is taken as it stands, altered or not. StorageUnavailable where it cannot be read,
+        and after the last record where rows of another kind or a wrong list could hide some from a search.
         """
+        faults: list[errors.StorageUnavailable] = []
         for part in self.parts(since=day, until=day):
             strays = 0
             for row in self.records(part):
@@ -158,9 +170,13 @@ class Archive:
                     yield _leaf(leaf, row)
             if strays:
                 # Searches pass over the files of other kinds: who looked at a person would not be found there.
-                raise _broken(self.file(part), "records of another kind stand in it", "có bản ghi khác loại")
+                why = "records of another kind stand in it", "có bản ghi khác loại"
+                faults.append(_broken(self.file(part), *why))
             if not places.is_of(self.file(part)):
-                raise _broken(places.beside(self.file(part)), "it is not of its file", "không khớp với tệp ngày")
+                why = "it is not of its file", "không khớp với tệp ngày"
+                faults.append(_broken(places.beside(self.file(part)), *why))
+        if faults:
+            raise faults[0]
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -242,6 +258,7 @@ class Archive:
 
     def drop(self, part: Part) -> None:
         """Remove a part for good; the manifest first, so that nobody looks for a file that is gone."""
+        self.counts.forget(part.name)
         file = self.file(part)
         for path in (file.with_suffix(".json"), file, places.beside(file)):
             path.unlink(missing_ok=True)
@@ -252,7 +269,7 @@ class Archive:
             if path.suffix.endswith("new") or not path.with_suffix(".json").exists():
                 path.unlink(missing_ok=True)
         for part in self.parts():
-            if not places.beside(file := self.file(part)).exists():
+            if not places.is_made(file := self.file(part)):
                 places.write(file, place=file)
         self.counts.add_wanting((part.name, self.file(part)) for part in self.parts())
         self.counts.merge()

@@ -1,7 +1,9 @@
-"""Where in a day file the rows of one person stand, and the refusals of one key: a sorted list beside the file.
+"""What leads to rows of a day file without reading it: three sorted lists beside the file.
 
-An entry is a number of eight bytes: four of the name's hash, four of the row's place. A hash may be shared, so
-what is found is looked at again; what is not found is not there.
+Two say where the rows of each person stand, and the refusals of each key: an entry is a number of eight bytes,
+four of the name's hash and four of the row's place. The third says which dossiers, officials, addresses and the
+like the file holds at all, four bytes of a hash each. A hash may be shared, so what is found is looked at again;
+what is not found is not there.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import hashlib
 import mmap
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,15 @@ import pyarrow.parquet as pq
 
 from lienthong.monitoring import whole_files
 
-PERSONS, REFUSALS = 0, 1
+PERSONS, REFUSALS, HELD = 0, 1, 2
+# The columns whose values the third list knows.
+NAMED = ("dossier_code", "official", "address", "organisation", "key_id", "operation", "outcome")
 REFUSED = "Client."
 LIMITED = f"{REFUSED}LimitExceeded"
 _ENDING = ".places"
-_HEAD = 24  # "LTPLACE1", and how many entries each of the two lists has
+_FORM = b"LTPLACE2"
+_WIDTHS = (8, 8, 4)
+_HEAD = 8 + 8 * len(_WIDTHS)  # the form, and how many entries each list has
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +69,34 @@ def write(file: Path, *, place: Path) -> None:
 
 def listed(file: Path) -> bytes:
     """Make the list of a day file."""
-    held = pq.read_table(file, columns=["subject", "key_id", "outcome"], use_threads=False)
+    held = pq.read_table(file, columns=["subject", *NAMED], use_threads=False)
     persons = enumerate(held["subject"].to_pylist())
     # A key's rows lie in the order of time, and so do their places.
     refused = held.append_column("row", pa.array(range(held.num_rows), pa.int64()))
     refused = refused.filter(pc.starts_with(refused["outcome"], REFUSED))
     keys = zip(refused["row"].to_pylist(), refused["key_id"].to_pylist(), strict=True)
-    lists = [_entries(persons), _entries((row, None if key is None else key.encode()) for row, key in keys)]
-    head = b"LTPLACE1" + b"".join(len(entries).to_bytes(8, "little") for entries in lists)
+    lists = [
+        _entries(persons),
+        _entries((row, None if key is None else key.encode()) for row, key in keys),
+        _held(held),
+    ]
+    head = _FORM + b"".join(len(entries).to_bytes(8, "little") for entries in lists)
     return head + b"".join(map(_little, lists))
 
 
-def is_of(file: Path) -> bool:
-    """Whether the list beside a day file is the one it should have; one that is missing leads nobody astray."""
+def is_made(file: Path) -> bool:
+    """Whether a day file has lists beside it, in the form of today: no other is read."""
     try:
-        return not beside(file).exists() or beside(file).read_bytes() == listed(file)
+        with beside(file).open("rb") as handle:
+            return handle.read(len(_FORM)) == _FORM
+    except FileNotFoundError:
+        return False
+
+
+def is_of(file: Path) -> bool:
+    """Whether the lists beside a day file are those it should have; where none are read, nobody is led astray."""
+    try:
+        return not is_made(file) or beside(file).read_bytes() == listed(file)
     except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError):  # columns of another kind
         return False
 
@@ -92,6 +112,15 @@ def _entries(names: Iterator[tuple[int, bytes | None]]) -> array[int]:
     return array("Q", sorted(found))
 
 
+def _held(rows: pa.Table) -> array[int]:
+    found = ((name, value) for name in NAMED for value in pc.unique(rows[name]).to_pylist() if value is not None)
+    return array("I", sorted({_hash(_word(name, value)) for name, value in found}))
+
+
+def _word(name: str, value: str) -> bytes:
+    return f"{name}\0{value}".encode()
+
+
 def _little(entries: array[int]) -> bytes:
     if sys.byteorder == "big":
         entries.byteswap()
@@ -105,36 +134,58 @@ def _hash(name: bytes) -> int:
 def find(file: Path, what: int, names: Sequence[bytes]) -> Found | None:
     """Find the rows that may be of one of these names, PERSONS or REFUSALS; nothing where the file has no list."""
     try:
-        with beside(file).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            return Found(file, sorted({row for name in names for row in _rows(held, what, _hash(name))}))
+        with _opened(file) as held:
+            entries = _Entries(held, what)
+            return Found(file, sorted({row for name in names for row in _rows(entries, _hash(name))}))
     except (FileNotFoundError, ValueError):  # not made yet, or cut short
         return None
 
 
-def _rows(held: mmap.mmap, what: int, hashed: int) -> Iterator[int]:
-    counts = [int.from_bytes(held[at : at + 8], "little") for at in (8, 16)]
-    if len(held) != _HEAD + 8 * sum(counts):
-        raise ValueError("the list was cut short")
-    first = counts[0] if what == REFUSALS else 0
-    entries = _Entries(held, first, counts[what])
+def may_hold(file: Path, named: Mapping[str, str]) -> bool:
+    """Whether a day file may have rows with each of these values in its column; always where it has no list."""
+    try:
+        with _opened(file) as held:
+            entries = _Entries(held, HELD)
+            return all(_has(entries, _hash(_word(name, value))) for name, value in named.items())
+    except (FileNotFoundError, ValueError):
+        return True
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[mmap.mmap]:
+    with beside(file).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        yield held
+
+
+def _rows(entries: _Entries, hashed: int) -> Iterator[int]:
     for place in range(bisect.bisect_left(entries, hashed << 32), len(entries)):
         if entries[place] >> 32 != hashed:
             return
         yield entries[place] & 0xFFFF_FFFF
 
 
-class _Entries(Sequence[int]):
-    """One list in the mapped file: only what a search looks at is read."""
+def _has(entries: _Entries, hashed: int) -> bool:
+    place = bisect.bisect_left(entries, hashed)
+    return place < len(entries) and bool(entries[place] == hashed)
 
-    def __init__(self, held: mmap.mmap, first: int, count: int) -> None:
-        self._held, self._begun, self._count = held, _HEAD + 8 * first, count
+
+class _Entries(Sequence[int]):
+    """One list in the mapped file: only what a search looks at is read. ValueError where the file is not whole."""
+
+    def __init__(self, held: mmap.mmap, what: int) -> None:
+        counts = [int.from_bytes(held[8 + 8 * at : 16 + 8 * at], "little") for at in range(len(_WIDTHS))]
+        sizes = [count * width for count, width in zip(counts, _WIDTHS, strict=True)]
+        if held[: len(_FORM)] != _FORM or len(held) != _HEAD + sum(sizes):
+            raise ValueError("not lists of today's form, or cut short")
+        self._held, self._count, self._width = held, counts[what], _WIDTHS[what]
+        self._begun = _HEAD + sum(sizes[:what])
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, place: Any) -> Any:
-        at = self._begun + 8 * place
-        return int.from_bytes(self._held[at : at + 8], "little")
+        at = self._begun + self._width * place
+        return int.from_bytes(self._held[at : at + self._width], "little")
 
 
 def _grouped(told: pq.FileMetaData, rows: Sequence[int]) -> dict[int, list[int]]:

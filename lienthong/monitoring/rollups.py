@@ -30,6 +30,33 @@ _NO_HOURS = day_counts.Hours((), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
+class _Groups:
+    """What is counted by, and added up beside the requests.
+
+    `apart`: by one column after the other in one walk through the files, and not by all of them together; a row
+    then has one of the columns and nothing in the others.
+    """
+
+    by: Sequence[str]
+    sums: Sequence[str] = ()
+    apart: bool = False
+
+    def of_rows(self) -> tuple[str, str]:
+        """Say in DuckDB's words what to select of rows, and how to group it."""
+        return self._selected("at_us", "count(*)")
+
+    def of_counts(self) -> tuple[str, str]:
+        """Say it of counts by the hour."""
+        return self._selected("hour", "cast(sum(requests) as bigint)")
+
+    def _selected(self, at: str, requests: str) -> tuple[str, str]:
+        names = [f"{_span(at, name)} as {name}" if name in _SPANS_US else name for name in self.by]
+        what = [f"{requests} as requests", *(f"cast(sum({name}) as double) as {name}" for name in self.sums)]
+        sets = ", ".join(f"({name})" for name in self.by)
+        return ", ".join([*names, *what]), f"grouping sets ({sets})" if self.apart else "all"
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """How many of one day's calls of an operation did not end well."""
 
@@ -72,11 +99,25 @@ async def counted(
 async def _totals(
     sources: asking.Sources, question: asking.Question, by: Sequence[str], sums: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    view = await asking.look(sources, question)
-    hot, cold = await asyncio.gather(
-        _hot(sources, view, by, sums), asyncio.to_thread(_cold, sources, view, by, sums)
-    )
-    return await asyncio.to_thread(_added, [*hot, *cold], by, sums)
+    found = await _found(sources, await asking.look(sources, question), _Groups(by, sums))
+    return await asyncio.to_thread(_added, found, by, sums)
+
+
+async def _found(sources: asking.Sources, view: asking.View, groups: _Groups) -> list[dict[str, Any]]:
+    hot, cold = await asyncio.gather(_hot(sources, view, groups), asyncio.to_thread(_cold, sources, view, groups))
+    return [*hot, *cold]
+
+
+async def tops(
+    sources: asking.Sources, question: asking.Question, of: Sequence[str]
+) -> dict[str, list[tuple[str, int]]]:
+    """Say for each of some columns what stands in it most often, the largest first, in one walk."""
+    totals: dict[str, Counter[str]] = {name: Counter() for name in of}
+    for row in await _found(sources, await asking.look(sources, question), _Groups(of, apart=True)):
+        for name in of:
+            if row[name] is not None:
+                totals[name][row[name]] += row["requests"]
+    return {name: sorted(counted.items(), key=lambda it: (-it[1], it[0])) for name, counted in totals.items()}
 
 
 async def histogram(sources: asking.Sources, question: asking.Question) -> list[dict[str, Any]]:
@@ -91,7 +132,7 @@ async def busiest_hours(sources: asking.Sources, *, since: datetime) -> dict[str
     What was refused for a limit is none of the hour's calls.
     """
     view = await asking.look(sources, asking.Question(since=day_columns.hour(since), direction="in"))
-    by = ("key_id", "hour", "outcome")
+    by = _Groups(("key_id", "hour", "outcome"))
     hot = await _hot(sources, view, by)
     if all(part.name in view.counts[day_counts.KEY_HOURS].parts for part in view.parts):
         return await asyncio.to_thread(_busiest, sources, view, hot)
@@ -209,35 +250,27 @@ async def error_shares(sources: asking.Sources, *, since: datetime, until: datet
     return [Share(*place, *counts) for place, counts in sorted(totals.items())]
 
 
-async def _hot(
-    sources: asking.Sources, view: asking.View, by: Sequence[str], sums: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    names = [_hot_span(sources.store, name) if name in _SPANS_US else _t.c[name] for name in by]
-    what = [sa.func.count().label("requests"), *(sa.func.sum(_t.c[name]).label(name) for name in sums)]
+async def _hot(sources: asking.Sources, view: asking.View, groups: _Groups) -> list[dict[str, Any]]:
+    names = [_hot_span(sources.store, name) if name in _SPANS_US else _t.c[name] for name in groups.by]
+    what = [sa.func.count().label("requests"), *(sa.func.sum(_t.c[name]).label(name) for name in groups.sums)]
     chain, rows = view.chain, list[dict[str, Any]]()
     places: list[sa.Select[Any]] = [sa.select().where(*view.hot)]
     if chain is not None and view.question.columns() <= set(hot_columns.NAMES):
         with contextlib.suppress(errors.StorageUnavailable):  # a damaged copy: the table has its rows
-            rows = await asyncio.to_thread(_copied, sources, view, chain, by, sums)
+            rows = await asyncio.to_thread(_copied, sources, view, chain, groups)
             places = [*chain.beside(sources.store, view.hot, view.question.since)]
     async with sources.store.reading() as conn:
         for place in places:
             asked = place.add_columns(*names, *what)
-            rows += await storage.every(conn, asked.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
+            rows += await storage.every(conn, asked.group_by(*(sa.text(str(n + 1)) for n in range(len(names)))))
     return [row for row in rows if row["requests"]]
 
 
 def _copied(
-    sources: asking.Sources,
-    view: asking.View,
-    chain: hot_columns.Chain,
-    by: Sequence[str],
-    sums: Sequence[str],
+    sources: asking.Sources, view: asking.View, chain: hot_columns.Chain, groups: _Groups
 ) -> list[dict[str, Any]]:
     where, values = chain.condition
-    names, what = _named(by, "at_us"), _rows_summed(sums)
-    where = f"{view.text} and {where}"
-    return _grouped(sources, names, what, where, values | view.values, chain.files, are_alike=True)
+    return _grouped(sources, groups.of_rows(), f"{view.text} and {where}", values | view.values, chain.files)
 
 
 def _hot_span(store: storage.Storage, name: str) -> sa.ColumnElement[int]:
@@ -250,36 +283,23 @@ def _span(at_us: str, name: str) -> str:
     return f"{at_us} - ({at_us} + {_AHEAD_US}) % {_SPANS_US[name]}"
 
 
-def _cold(
-    sources: asking.Sources, view: asking.View, by: Sequence[str], sums: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    names, what = _named(by, "at_us"), _rows_summed(sums)
-    known = (kind for kind in view.counts if set(sums) <= set(day_counts.SUMS[kind]))
-    kind = next((kind for kind in known if set(by) <= day_counts.COLUMNS[kind]), None)
+def _cold(sources: asking.Sources, view: asking.View, groups: _Groups) -> list[dict[str, Any]]:
+    known = (kind for kind in view.counts if set(groups.sums) <= set(day_counts.SUMS[kind]))
+    kind = next((kind for kind in known if set(groups.by) <= day_counts.COLUMNS[kind]), None)
     if kind is None:
-        return _grouped(sources, names, what, view.text, view.values, view.files)
+        return _grouped(sources, groups.of_rows(), view.text, view.values, view.files)
     found = []
     whole, edges = _whole_hours(view.question)
     if whole is not None:
         seen = view if whole == view.question else asking.look_now(sources, whole)
-        counts, hours = seen.counts[kind], _named(by, "hour")
-        found = _grouped(
-            sources, hours, _summed(sums), seen.counts_text, seen.values, counts.files, are_alike=True
-        )
+        counts = seen.counts[kind]
+        found = _grouped(sources, groups.of_counts(), seen.counts_text, seen.values, counts.files)
         files = [sources.archive.file(part) for part in seen.parts if part.name not in counts.parts]
-        found += _grouped(sources, names, what, seen.text, seen.values, files)
+        found += _grouped(sources, groups.of_rows(), seen.text, seen.values, files)
     for edge in edges:
         seen = asking.look_now(sources, edge)
-        found += _grouped(sources, names, what, seen.text, seen.values, seen.files)
+        found += _grouped(sources, groups.of_rows(), seen.text, seen.values, seen.files)
     return found
-
-
-def _summed(sums: Sequence[str], requests: str = "cast(sum(requests) as bigint)") -> str:
-    return ", ".join([f"{requests} as requests", *(f"cast(sum({name}) as double) as {name}" for name in sums)])
-
-
-def _rows_summed(sums: Sequence[str]) -> str:
-    return _summed(sums, "count(*)")
 
 
 def _whole_hours(question: asking.Question) -> tuple[asking.Question | None, list[asking.Question]]:
@@ -296,25 +316,12 @@ def _whole_hours(question: asking.Question) -> tuple[asking.Question | None, lis
     return replace(question, since=begun, until=ended), edges
 
 
-def _named(by: Sequence[str], at_us: str) -> str:
-    return ", ".join(f"{_span(at_us, name)} as {name}" if name in _SPANS_US else name for name in by)
-
-
 def _grouped(
-    sources: asking.Sources,
-    names: str,
-    what: str,
-    where: str,
-    values: Mapping[str, Any],
-    files: Sequence[Path],
-    *,
-    are_alike: bool = False,
+    sources: asking.Sources, said: tuple[str, str], where: str, values: Mapping[str, Any], files: Sequence[Path]
 ) -> list[dict[str, Any]]:
-    head = f"{names}, {what}" if names else what
+    what, by = said
     used = {name: value for name, value in values.items() if f"${name}" in where}
-    found = sources.archive.query(
-        f"select {head} from {{files}} where {where} group by all", used, files, are_alike=are_alike
-    )
+    found = sources.archive.query(f"select {what} from {{files}} where {where} group by {by}", used, files)
     return [row for row in found if row["requests"]]
 
 

@@ -183,7 +183,7 @@ def _covers(rows: Sequence[Mapping[str, Any]], view: asking.View, limit: int) ->
 def _cold(
     sources: asking.Sources, view: asking.View, limit: int, before: tuple[int, int] | None
 ) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+    rows, newest = list[dict[str, Any]](), list[dict[str, Any]]()
     listed = view.question.listed()
     for parts in _spans(view.parts, before):
         files = [sources.archive.file(part) for part in parts]
@@ -196,9 +196,10 @@ def _cold(
                     rows += itertools.islice(_standing(view.question, one, before), most)
                 if len(rows) >= limit:
                     break
-        rows += _scanned(sources, view, files, limit, before)
-        if len(rows) >= limit:
+        newest += _scanned(sources, view, files, limit - len(newest), before)
+        if len(rows) + len(newest) >= limit:
             break
+    rows += _whole(sources, newest)
     return sorted(rows, key=_place, reverse=True)[:limit]
 
 
@@ -233,31 +234,28 @@ def _scanned(
     limit: int,
     before: tuple[int, int] | None,
 ) -> list[dict[str, Any]]:
+    """Say where the newest rows stand; only those that are shown are read whole, since files lie in columns."""
     text, values = view.text, dict(view.values)
     if before is not None:
         text += " and (at_us < $before_at or (at_us = $before_at and number < $before_number))"
         values |= {"before_at": before[0], "before_number": before[1]}
-    # Numbers first, whole rows only for those that are shown: a file is read by columns.
     newest = f"select at_us, number, filename from {{files}} where {text} order by 1 desc, 2 desc limit {limit}"
-    places = sources.archive.query(newest, values, files)
-    held = {place["filename"] for place in places}
-    return _whole(sources, places, [file for file in files if str(file) in held])
+    return sources.archive.query(newest, values, files)
 
 
-def _whole(
-    sources: asking.Sources, places: Sequence[Mapping[str, Any]], files: Sequence[Path]
-) -> list[dict[str, Any]]:
-    if not places:
+def _whole(sources: asking.Sources, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if not found:
         return []
     text = (
         f"select {_FILE_COLUMNS} from {{files}} where at_us between $first and $last "
         "and number in (select unnest($numbers)) order by at_us desc, number desc"
     )
     values = {
-        "first": places[-1]["at_us"],
-        "last": places[0]["at_us"],
-        "numbers": [place["number"] for place in places],
+        "first": found[-1]["at_us"],
+        "last": found[0]["at_us"],
+        "numbers": [one["number"] for one in found],
     }
+    files = sorted({Path(one["filename"]) for one in found})
     return [day_columns.row(row) for row in sources.archive.query(text, values, files)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from lienthong.monitoring import (
 )
 
 LATE = record.NOW - timedelta(days=2, hours=3)
+DOSSIER = "H38.12-261120-000360"
+TOPS = ("key_id", "official", "operation", "address")
 
 
 @pytest_asyncio.fixture
@@ -55,11 +58,27 @@ def scanned(records: list[access_record.Record], since: Any, until: Any, subject
         "subjects": {key: len(persons) for key, persons in day.items()},
         "refusals": [one.number for one in newest(inside) if one.key_id == "key-5" and one.outcome != "ok"],
         "person": [one.number for one in newest(inside) if one.subject == subject],
+        "dossier": [one.number for one in newest(inside) if one.dossier_code == DOSSIER],
+        "tops": tops(inside),
+        "tops_of_one": tops([one for one in inside if one.official == "can-bo-1"]),
+        "hours_of_one": dict(collections.Counter(hour(one) for one in inside if one.official == "can-bo-1")),
     }
 
 
+def tops(records: list[access_record.Record]) -> dict[str, dict[str, int]]:
+    told = {name: collections.Counter(getattr(one, name) for one in records) for name in TOPS}
+    return {
+        name: {value: count for value, count in counted.items() if value is not None}
+        for name, counted in told.items()
+    }
+
+
+def hour(one: access_record.Record) -> Any:
+    return one.at.replace(minute=0, second=0, microsecond=0)
+
+
 def busiest(records: list[access_record.Record]) -> dict[str | None, rollups.Busiest]:
-    hours = collections.Counter((one.key_id, one.at.replace(minute=0, second=0, microsecond=0)) for one in records)
+    hours = collections.Counter((one.key_id, hour(one)) for one in records)
     top = dict[str | None, int]()
     for (key_id, _), count in hours.items():
         top[key_id] = max(count, top.get(key_id, 0))
@@ -73,6 +92,7 @@ def newest(records: list[access_record.Record]) -> list[access_record.Record]:
 async def asked(where: asking.Sources, since: Any, until: Any, subject: str) -> dict[str, Any]:
     """Put the same questions to the hub."""
     time = {"since": since, "until": until}
+    of_one = asking.Question(official="can-bo-1", **time)
     counted = await rollups.counted(where, asking.Question(**time), by=["operation", "outcome"])
     by_key = await rollups.counted(where, asking.Question(**time), by=["key_id"], sums=())
     shares = await rollups.error_shares(where, **time)
@@ -84,6 +104,12 @@ async def asked(where: asking.Sources, since: Any, until: Any, subject: str) -> 
         "subjects": await rollups.distinct_subjects(where, day_files.day_of(LATE)),
         "refusals": await numbers(where, asking.Question(key_id="key-5", is_refused=True, **time), limit=4),
         "person": await numbers(where, asking.Question(subjects=(subject,), **time), limit=3),
+        "dossier": await numbers(where, asking.Question(dossier_code=DOSSIER, **time), limit=3),
+        "tops": {
+            name: dict(it) for name, it in (await rollups.tops(where, asking.Question(**time), TOPS)).items()
+        },
+        "tops_of_one": {name: dict(it) for name, it in (await rollups.tops(where, of_one, TOPS)).items()},
+        "hours_of_one": {row["hour"]: row["requests"] for row in await rollups.histogram(where, of_one)},
     }
 
 
@@ -219,7 +245,8 @@ async def test_the_hours_of_many_days_lie_in_one_file_and_go_with_their_days(hub
     await record.put(hub, record.of_days(hub.settings.home, days=18, a_day=24))
     where = record.sources(hub)
     await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
-    for what, folder in ((day_counts.HOURS, "months"), (day_counts.KEY_HOURS, "key-months")):
+    months = {day_counts.HOURS: "months", day_counts.KEY_HOURS: "key-months", day_counts.CALLERS: "caller-months"}
+    for what, folder in months.items():
         files = where.archive.counts.hours(what, None, None).files
         assert [path.parent.name for path in files].count(folder) == 1
     since = record.NOW - timedelta(days=30)
@@ -231,7 +258,44 @@ async def test_the_hours_of_many_days_lie_in_one_file_and_go_with_their_days(hub
     assert after == [share for share in before if share.day >= date(2026, 11, 15)]
 
 
-async def test_files_of_before_keys_were_counted_by_the_hour_give_the_same_answers(hub: hubs.Hub) -> None:
+async def test_who_called_when_and_from_where_goes_when_the_rows_go(hub: hubs.Hub) -> None:
+    await record.put(hub, record.of_days(hub.settings.home, days=18, a_day=24))
+    where = record.sources(hub)
+    await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
+    kept = settings.Archive(counts_days=400, calls_days=5, personal_days=10)
+    await retention.drop_old_days(where, kept, now=record.NOW, actor="test")
+    names = {part.name for part in where.archive.parts()}
+    assert where.archive.counts.hours(day_counts.CALLERS, None, None).parts == names
+    assert where.archive.counts.hours(day_counts.HOURS, None, None).parts > names
+    assert {path.stem for path in where.archive.folder.glob("callers/*/*.parquet")} == names
+    counted = await rollups.tops(where, asking.Question(), ["official"])
+    left = await numbers(where, asking.Question(is_personal=True), limit=99)
+    assert sum(number for _, number in counted["official"]) == len(left) > 50
+
+
+async def test_a_search_opens_only_the_files_that_hold_what_is_named(hub: hubs.Hub) -> None:
+    await record.put(hub, record.of_days(hub.settings.home, days=5, a_day=60))
+    where = record.sources(hub)
+    await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
+    of_one = asking.Question(dossier_code="H38.12-261120-000036")
+    found = await numbers(where, of_one, limit=9)
+    assert found == [36]
+    assert len((await asking.look(where, of_one)).files) == 1
+    assert len((await asking.look(where, replace(of_one, official="can-bo-9"))).files) == 0
+    lists = [places.beside(where.archive.file(part)) for part in where.archive.parts()]
+    told = [path.read_bytes() for path in lists]
+    for path, whole in zip(lists, told, strict=True):
+        path.write_bytes(b"LTPLACE1" + whole[8:])  # of before: nobody reads them
+    assert len((await asking.look(where, of_one)).files) == len(lists)
+    assert await numbers(where, of_one, limit=9) == found
+    assert [places.is_of(where.archive.file(part)) for part in where.archive.parts()] == [True] * len(lists)
+    await asyncio.to_thread(where.archive.tidy)
+    assert [path.read_bytes() for path in lists] == told
+
+
+async def test_files_of_before_keys_and_callers_were_counted_by_the_hour_give_the_same_answers(
+    hub: hubs.Hub,
+) -> None:
     await record.put(hub, record.of_days(hub.settings.home, days=4, a_day=120))
     where = record.sources(hub)
     await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
@@ -239,7 +303,9 @@ async def test_files_of_before_keys_were_counted_by_the_hour_give_the_same_answe
     before = await rollups.histogram(where, question)
     busy = await rollups.busiest_hours(where, since=record.NOW - timedelta(days=3))
     assert sum(row["requests"] for row in before) > 10
-    for path in where.archive.folder.glob("key-hours/*/*.parquet"):
+    of_one = replace(question, key_id=None, official="can-bo-1")
+    tops = await rollups.tops(where, of_one, TOPS)
+    for path in (*where.archive.folder.glob("key-hours/*/*"), *where.archive.folder.glob("callers/*/*")):
         path.unlink()
     for _ in range(2):
         after = await rollups.histogram(where, question)
@@ -247,8 +313,10 @@ async def test_files_of_before_keys_were_counted_by_the_hour_give_the_same_answe
             (row["hour"], row["requests"]) for row in before
         ]
         assert await rollups.busiest_hours(where, since=record.NOW - timedelta(days=3)) == busy
+        assert await rollups.tops(where, of_one, TOPS) == tops
         await asyncio.to_thread(where.archive.tidy)  # counts what is wanting
-    assert len(where.archive.counts.hours(day_counts.KEY_HOURS, None, None).parts) == len(where.archive.parts())
+    for what in (day_counts.KEY_HOURS, day_counts.CALLERS):
+        assert len(where.archive.counts.hours(what, None, None).parts) == len(where.archive.parts())
 
 
 async def test_a_list_that_is_gone_or_leads_astray_is_noticed(hub: hubs.Hub) -> None:
@@ -260,7 +328,7 @@ async def test_a_list_that_is_gone_or_leads_astray_is_noticed(hub: hubs.Hub) -> 
     part = where.archive.parts(kinds=["calls"])[0]
     listed = places.beside(where.archive.file(part))
     whole = listed.read_bytes()
-    for altered in (whole[:-8], whole[:24], b""):
+    for altered in (whole[:-8], whole[:24], whole[:32], b""):
         listed.write_bytes(altered)
         assert await numbers(where, wanted, limit=50) == found
     listed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -288,8 +356,9 @@ async def test_names_that_share_a_hash_are_told_apart(hub: hubs.Hub, monkeypatch
     where, years = record.sources(hub), subjects.Subjects(hub.settings.home)
     person = asking.Question(subjects=(years.digest(record.CITIZEN, at=record.NOW),))
     refused = asking.Question(key_id="key-5", is_refused=True)
-    before = [await numbers(where, question, limit=9) for question in (person, refused)]
+    asked = person, refused, asking.Question(dossier_code="H38.12-261120-000036")
+    before = [await numbers(where, question, limit=9) for question in asked]
     monkeypatch.setattr(places, "_hash", lambda _name: 7)
     await retention.roll_closed_days(where, hot_days=1, now=record.NOW)
-    assert [await numbers(where, question, limit=9) for question in (person, refused)] == before
+    assert [await numbers(where, question, limit=9) for question in asked] == before
     assert all(before)

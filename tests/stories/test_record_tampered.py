@@ -28,10 +28,25 @@ async def filed(hub: hubs.Hub) -> tuple[day_files.Archive, list[bytes], Path]:
 async def test_an_altered_row_gives_other_bytes(sqlite_hub: hubs.Hub) -> None:
     archive, leaves, path = await filed(sqlite_hub)
     table = pq.read_table(path)
+    place = table.column_names.index("purpose")
+    names = ["Việc khác", *table.column("purpose").to_pylist()[1:]]
+    pq.write_table(table.set_column(place, "purpose", pa.array(names)), path)
+    altered = list(archive.rows(DAY, access_record.from_row))
+    assert len(set(leaves) - set(altered)) == 1
+
+
+async def test_an_altered_row_that_the_list_knew_hides_no_other_row(sqlite_hub: hubs.Hub) -> None:
+    """The day ended at the first file with a wrong list: every record of those after it was called missing."""
+    archive, leaves, path = await filed(sqlite_hub)
+    unaltered = list(archive.rows(DAY, access_record.from_row))
+    table = pq.read_table(path)
     place = table.column_names.index("official")
     names = ["ai-do", *table.column("official").to_pylist()[1:]]
     pq.write_table(table.set_column(place, "official", pa.array(names)), path)
-    altered = list(archive.rows(DAY, access_record.from_row))
+    altered, rows = list[bytes](), archive.rows(DAY, access_record.from_row)
+    with pytest.raises(errors.StorageUnavailable, match="places"):
+        altered.extend(iter(rows))
+    assert len(altered) == len(unaltered)
     assert len(set(leaves) - set(altered)) == 1
 
 

@@ -240,12 +240,14 @@ async def test_the_record_is_searched_counted_and_that_is_recorded(stage: desk.S
         await lan.open("/records/tops?range=7d")
         assert "can-bo-2" in lan.page
         assert 'href="/records?range=7d&amp;key_id=key-' in lan.page
+        await lan.open("/records?range=7d&dossier_code=H38.12-261120-000360")
+        assert "1 lượt trong khoảng này" in lan.page
         await lan.open("/records?range=7d")
         following = re.search(r'href="([^"]+)" rel="next"', lan.page)
         assert following
         assert (await lan.open(following[1].replace("&amp;", "&"))).status_code == 200
     asked = await trail(stage, "journal.search")
-    assert [row["actor"] for row in asked] == ["lan"] * 4
+    assert [row["actor"] for row in asked] == ["lan"] * 5
     assert asked[0]["after"]["key_id"] == "key-3"
     assert len(await trail(stage, "journal.count")) == 1
 

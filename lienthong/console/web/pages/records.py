@@ -86,17 +86,20 @@ async def show(visit: Visit) -> Response:
     limit = _EXPORT if visit.query.get("export") == "csv" else _PAGE
     listing = Listing("records", _COLUMNS, [], visit.path, visit.query)
     await search.record_reading(sources, reader, "journal.search", asked=asked.asked(), now=visit.now)
-    rows = search.found(sources, asked, limit=limit, cursor=visit.query.get("after") or None)
+    after = visit.query.get("after") or None
+    rows = search.found(sources, asked, limit=limit, cursor=after)
     chart = total = None
     kept: list[dict[str, Any]] = []
-    if limit == _PAGE:
-        found, (chart, total), kept = await asyncio.gather(
-            rows,
-            _histogram(visit, sources, asked, listing),
-            views.listed(visit.hub.storage, visit.who.id, "records"),
-        )
-    else:
+    if limit != _PAGE:
         found = await rows
+    elif asked.dossier_code or asked.request_id:  # few rows: mostly one page holds them all, and is counted itself
+        found = await rows
+        is_all = after is None and found.next_cursor is None
+        chart, total = await _histogram(visit, sources, asked, listing, found.items if is_all else None)
+    else:
+        found, (chart, total) = await asyncio.gather(rows, _histogram(visit, sources, asked, listing))
+    if limit == _PAGE:
+        kept = await views.listed(visit.hub.storage, visit.who.id, "records")
     listing.rows = [_row(visit, listing, row) for row in found.items]
     listing.cursor = found.next_cursor or ""
     tops = visit.link("records.tops", {name: value for name, value in visit.query.items() if name != "after"})
@@ -115,12 +118,21 @@ def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, An
 
 
 async def _histogram(
-    visit: Visit, sources: asking.Sources, asked: asking.Question, listing: Listing
+    visit: Visit,
+    sources: asking.Sources,
+    asked: asking.Question,
+    listing: Listing,
+    known: list[dict[str, Any]] | None = None,
 ) -> tuple[Any, int]:
-    """Count over time, so that a stretch can be chosen: by a minute to a day a bar, as long as the time is."""
+    """Count over time, so that a stretch can be chosen: by a minute to a day a bar, as long as the time is.
+
+    `known`: all rows that the question finds, where somebody has them in hand.
+    """
     size, unit = next((it for it in _WIDTHS if it[0] * _MOST_BARS >= visit.until - visit.since), _WIDTHS[-1])
     counted: Counter[datetime] = Counter()
-    for row in await rollups.counted(sources, asked, by=[unit], sums=()):
+    for row in known or ():
+        counted[_floor(row["at"], size)] += 1
+    for row in await rollups.counted(sources, asked, by=[unit], sums=()) if known is None else ():
         counted[_floor(row[unit], size)] += row["requests"]
     begin = _floor(visit.since, size)
     bars = []
@@ -154,20 +166,18 @@ async def tops(visit: Visit) -> Response:
     reader = search.Reader(visit.who.name, "")
     told = {**asked.asked(), "count_by": ",".join(TOPS)}
     await search.record_reading(sources, reader, "journal.count", asked=told, now=visit.now)
-    counted = await asyncio.gather(*(rollups.counted(sources, asked, by=[name], sums=()) for name in TOPS))
-    keys = await security_reading.key_names(visit.hub, (row["key_id"] for row in counted[0][:_TOP]))
+    counted = await rollups.tops(sources, asked, TOPS)
+    keys = await security_reading.key_names(visit.hub, (key for key, _ in counted["key_id"][:_TOP]))
     listing = Listing("records", (), [], visit.link("records"), visit.query)
     found = []
-    for name, rows in zip(TOPS, counted, strict=True):
+    for name, largest in counted.items():
         bars = [
             charts.Bar(
-                keys.get(row[name], row[name]) if name == "key_id" else row[name],
-                row["requests"],
-                listing.address(**{name: row[name]}),
+                keys.get(value, value) if name == "key_id" else value, number, listing.address(**{name: value})
             )
-            for row in rows[: _TOP + 1]
-            if row[name]
-        ][:_TOP]
+            for value, number in largest[:_TOP]
+            if value
+        ]
         heads = (visit.words(f"records.{name}"), visit.words("records.calls"))
         title = visit.words(f"records.top_{name}")
         if bars:
