@@ -5,16 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lienthong.monitoring import baselines, watched_keys
+from lienthong.monitoring import questions as rates
 
 _LEAST_DAYS, _LEAST_REQUESTS, _LEAST_KEYS = 8, 20, 5
+# More than comes by chance on one day in a thousand is not learned at once (decimal logarithm).
+_BY_CHANCE = 3.0
 
 
 def learn_shares(key: watched_keys.WatchedKey) -> None:
-    """Learn the usual shares of questions that hit unknown numbers or name no dossier."""
-    shares = key.bounds.asked
-    for place, name in enumerate(("questions", "unknown", "caseless")):
-        shares[name] = shares.get(name, 0.0) * 0.97 + key.asked_today[place]
+    """Learn the usual shares of questions that hit unknown numbers or name no dossier.
+
+    Of a day that is out of bounds only what chance may bring: a day of guessing must not hide the next one. Where
+    it lasts, the share goes up day by day until it is what is usual.
+    """
+    questions, unknown, caseless = key.asked_today
+    known, usual = key.bounds.asked, rates.usual(key.bounds.asked)
+    learned = {
+        "questions": questions,
+        "unknown": _by_chance(unknown, usual.unknown * questions),
+        "caseless": caseless if usual.caseless is None else _by_chance(caseless, usual.caseless * questions),
+    }
+    key.bounds.asked = {name: known.get(name, 0.0) * 0.97 + number for name, number in learned.items()}
     key.asked_today = [0, 0, 0]
+
+
+def _by_chance(seen: int, expected: float) -> int:
+    """Give how many of so many may have come by chance where so many were expected."""
+    least, most = min(seen, int(expected)), seen
+    while least < most:
+        middle = (least + most + 1) // 2
+        if baselines.tail(middle, expected) < _BY_CHANCE:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def busyness(keys: Iterable[watched_keys.WatchedKey]) -> dict[int, float]:

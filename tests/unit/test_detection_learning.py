@@ -294,6 +294,44 @@ def test_one_officials_guessing_was_lost_among_all_the_questions_of_the_key():
     assert {one.who.official for one in watched.found if one.rule == "enumeration"} == {"CB99"}
 
 
+def asked_by(watched: Watched, day: int, official: str, *, questions: int, unknown_each: int) -> float | None:
+    """Ask so many questions within an hour, every so-manieth about nobody; gives after how many it was told."""
+    begins = MONDAY + day * DAY_S
+    for n in range(questions):
+        result = calls.UNKNOWN if n % unknown_each == 0 else calls.OK
+        who = {"official": official, "subject": f"{day}-{n}", "result": result, "dossier": f"H{day}-{n}"}
+        watched.detection.feed(call(begins + n * 119 + n * 7919 % 97, operation="residents.verify", **who))
+        if any(one.rule == "enumeration" and one.found_at >= begins for one in watched.found):
+            return n + 1
+    return None
+
+
+def test_who_was_guessed_with_before_is_told_as_soon_again():
+    """A day of guessing taught that wrong numbers are usual here: the next one was told hours later."""
+    watched = Watched()
+    for day in range(20):
+        asked_by(watched, day, "CB01", questions=66, unknown_each=66)
+    soon = asked_by(watched, 20, "CB07", questions=240, unknown_each=2)
+    assert soon is not None
+    assert soon <= 12
+    for n in range(240):
+        guess = {"official": "CB07", "subject": f"more-{n}", "result": calls.UNKNOWN, "dossier": f"M{n}"}
+        watched.detection.feed(
+            call(MONDAY + 20 * DAY_S + 4 * HOUR_S + n * 20, operation="residents.verify", **guess)
+        )
+    again = asked_by(watched, 22, "CB08", questions=240, unknown_each=2)
+    assert again is not None
+    assert again <= soon + 2
+
+
+def test_a_key_whose_questions_begin_to_miss_more_often_is_understood_after_some_days():
+    watched = Watched()
+    for day in range(20):
+        asked_by(watched, day, "CB01", questions=66, unknown_each=66)
+    told = [asked_by(watched, 20 + day, "CB01", questions=66, unknown_each=8) for day in range(20)]
+    assert told[-5:] == [None] * 5
+
+
 def test_a_flood_of_one_key_hid_how_the_others_grew():
     keys = [watched_keys.WatchedKey(f"key-{n}") for n in range(6)]
     for day in range(10):

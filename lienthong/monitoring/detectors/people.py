@@ -10,6 +10,8 @@ from lienthong.monitoring.detectors.findings import Finding, Who
 
 # What even spacing adds to the improbability of many unknown numbers (decimal logarithm).
 EVEN_POWER = 7.0
+# Chance brings it once in a million times (decimal logarithm).
+_MILLION = 6.0
 
 
 class Asked(NamedTuple):
@@ -40,7 +42,7 @@ def hit_rate(
         powers.append(baselines.tail(asked.caseless, usual.caseless * asked.questions))
     if even_gap_s is not None and max(powers) >= 3:
         powers.append(EVEN_POWER)
-    if max(powers) < 6.5 and sum(powers) < 10:
+    if max(powers) < _MILLION and sum(powers) < 10:
         return None
     return Finding(
         "enumeration",
