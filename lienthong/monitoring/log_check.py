@@ -89,7 +89,7 @@ def read_log(home: Path, name: str, public: bytes, report: Report) -> Log | None
         if not stated:
             report.notes.append(f"{name}: chưa có điểm niêm phong / no checkpoint yet")
             return None
-        order = sealed_log.read_order(log_files.whole_lines(folder / "order.jsonl"), size=stated[-1].size)
+        order = sealed_log.read_order(log_files.each_line(folder / "order.jsonl"), size=stated[-1].size)
         gone = retired.read(folder, who)
     except (checkpoints.NotANote, sealed_log.NotInOrder, UnicodeDecodeError) as exc:
         report.find(f"seals/{name}: {exc}", vi="Sổ niêm phong đã bị sửa.", en="The sealed log was altered.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,13 @@ def whole_lines(path: Path, *, cut: bool = False) -> list[bytes]:
     if cut and end < len(data):
         os.truncate(path, end)
     return data[:end].splitlines()
+
+
+def each_line(path: Path) -> Iterator[bytes]:
+    """Give the same lines one by one, for a file that is too long to be held; its torn end is left out."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (line[:-1] for line in file if line.endswith(b"\n"))
 
 
 def last_line(path: Path, *, cut: bool = False) -> bytes | None:

@@ -134,7 +134,7 @@ class Sealer:
     def _must_continue(self) -> None:
         """Refuse to go on where the log is older than what was sealed before: somebody put an old copy there."""
         for folder in spool_reading.nodes(self._spool):
-            sealed = self.access.order.last(folder.name)
+            sealed = self.access.sealed.last(folder.name)
             if spool_reading.read_position(folder, FOLLOWER) > sealed:
                 raise log_files.not_sound(f"{folder.name} was sealed beyond no. {sealed}, and is not now")
 
@@ -143,7 +143,7 @@ class Sealer:
         for folder in spool_reading.nodes(self._spool):
             reader = self._readers.get(folder)
             if reader is None:
-                after = self.access.order.last(folder.name)
+                after = self.access.sealed.last(folder.name)
                 reader = self._readers[folder] = spool_reading.Reader(folder, after=after)
             while len(found) < STEP and (entries := reader.read(STEP - len(found))):
                 found += _leaves(folder.name, entries)
@@ -153,7 +153,7 @@ class Sealer:
 
     def _save_positions(self) -> None:
         for folder in spool_reading.nodes(self._spool):
-            last = self.access.order.last(folder.name)
+            last = self.access.sealed.last(folder.name)
             if last > spool_reading.read_position(folder, FOLLOWER):
                 spool_reading.save_position(folder, FOLLOWER, last)
 
@@ -171,19 +171,19 @@ class Sealer:
         return notes
 
     async def _outgoing(self, node: str) -> list[sealed_log.Leaf]:
-        wanted = sa.select(*_CALL).where(_t.c.node == node, _t.c.number_in_node > self.access.order.last(node))
+        wanted = sa.select(*_CALL).where(_t.c.node == node, _t.c.number_in_node > self.access.sealed.last(node))
         async with self._store.reading() as conn:
             rows = await storage.every(conn, wanted.order_by(_t.c.number_in_node).limit(_PAGE))
         # In a thread: a minute of calls would hold up the gateway beside it for as long as some requests take.
         return await asyncio.to_thread(_call_leaves, node, rows)
 
     async def _seal_acts(self, now: datetime) -> list[str]:
-        last = self.admin.order.last(ADMIN)
+        last = self.admin.sealed.last(ADMIN)
         columns = [_a.c[name] for name in _ACT]
         async with self._store.reading() as conn:
             wanted = sa.select(*columns).where(_a.c.number > last - _LOOK_BACK).order_by(_a.c.number)
             rows = await storage.every(conn, wanted)
-        fresh = [row for row in rows if self.admin.order.index_of(ADMIN, row["number"]) is None]
+        fresh = [row for row in rows if not self.admin.sealed.has(ADMIN, row["number"])]
         return await asyncio.to_thread(self._state_acts, fresh, now)
 
     def _state_acts(self, rows: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:

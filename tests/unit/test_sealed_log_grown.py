@@ -27,11 +27,26 @@ def test_reading_the_order_of_two_nodes_took_hours_after_a_month() -> None:
     assert order.index_of(NODES[0], 11) == 20
 
 
+def test_what_a_sealer_holds_grew_with_every_time_that_two_nodes_alternated() -> None:
+    months = 20_000
+    lines = (
+        orjson.dumps([number * 5, NODES[number % 2], number // 2 * 5 + 1, 5, "2026-03-02"])
+        for number in range(months)
+    )
+    sealed = sealed_log.read_sealed(lines, size=5 * months)
+    assert (sealed.size, sealed.last(NODES[1])) == (5 * months, 5 * months // 2)
+    assert sum(len(known) for known in sealed._of_node.values()) == 2
+
+
 def test_numbers_that_come_out_of_their_order_are_found(tmp_path: Path) -> None:
-    order = sealed_log.Order()
+    order, sealed = sealed_log.Order(), sealed_log.Sealed()
     for start, first in enumerate((1, 5, 3, 4, 2)):
-        order.add(sealed_log.Run(start, "admin", first, 1, "2026-03-02"))
+        run = sealed_log.Run(start, "admin", first, 1, "2026-03-02")
+        order.add(run)
+        sealed.add(run)
     assert [order.index_of("admin", number) for number in range(1, 7)] == [0, 4, 2, 3, 1, None]
+    assert [sealed.has("admin", number) for number in range(7)] == [False, True, True, True, True, True, False]
+    assert (order.last("admin"), sealed.last("admin"), sealed.last("nobody")) == (5, 5, 0)
 
 
 @pytest.mark.parametrize("count", [1, 3, 500])
