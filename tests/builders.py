@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lienthong.bus.flows import procedure_sync
 from lienthong.connectors import roles
 from lienthong.console import trial
 from lienthong.core import clock, crypto, migrations, records, settings
+from lienthong.sandbox import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 # A connector that may be asked what it would refuse; there is nobody at its address.
@@ -109,6 +111,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def few_procedures(folder: Path) -> Path:
+    """Write the first few procedures of the sandbox's catalogue to a file: a sync of them is soon done."""
+    path = folder / "few.csv"
+    with catalogue.OWN_CATALOGUE.open("rb") as whole:
+        path.write_bytes(b"".join(itertools.islice(whole, 4)))
+    return path
 
 
 def shared_data() -> Path:

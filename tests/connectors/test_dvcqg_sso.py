@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -18,6 +20,7 @@ from imitation_stage import NOW, Stage, shown
 from lienthong.connectors import roles
 from lienthong.core import errors
 from lienthong.sandbox import app as sandbox_app
+from lienthong.sandbox import certificates
 
 BACK = "https://truc.example.vn/dang-nhap"
 NONCE, STATE, VERIFIER = "nonce-1", "state-1", "v" * 43
@@ -47,9 +50,14 @@ def id_token(**changed: Any) -> str:
         "iss": "https://nguon.example.vn/oauth2/token", "sub": "vneid-201", "aud": "truc", "iat": at,
         "exp": at + 300, "nonce": NONCE, **changed,
     }  # fmt: skip
-    parts = ({"alg": "RS256"}, {name: value for name, value in claims.items() if value is not None})
-    coded = [base64.urlsafe_b64encode(orjson.dumps(it)).rstrip(b"=").decode() for it in parts]
-    return ".".join((*coded, "c2lnbmF0dXJl"))
+    return certificates.signed_token({name: value for name, value in claims.items() if value is not None})
+
+
+def rewritten(token: str, **changed: Any) -> str:
+    """The same token with something else in its head, and the signature as it was."""
+    head, rest = token.split(".", 1)
+    told = orjson.loads(base64.urlsafe_b64decode(head + "==")) | changed
+    return f"{certificates.url_safe(orjson.dumps(told))}.{rest}"
 
 
 class Server:
@@ -58,11 +66,14 @@ class Server:
     def __init__(self) -> None:
         self.info: dict[str, Any] = dict(OFFICIAL)
         self.id_token = id_token()
+        self.keys: Any = orjson.loads(certificates.jwks())
         self.used: set[str] = set()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         form = dict(parse_qsl(request.content.decode()))
         path = request.url.path
+        if path.endswith("jwks"):
+            return httpx.Response(200, json=self.keys)
         if path.endswith("userinfo"):
             assert request.headers["authorization"] == "Bearer the-token"
             return httpx.Response(200, json=self.info)
@@ -217,11 +228,77 @@ async def test_the_user_info_of_somebody_else_is_refused(stage: Stage) -> None:
         await sign_in(stage)
 
 
-@pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "..", id_token(exp="soon"), id_token(sub=None)])
-async def test_an_id_token_that_is_none_is_garbled(token: str, stage: Stage) -> None:
-    stage.own.id_token = token
+@pytest.mark.parametrize("given", ["", "a.b", "a.b.c", "..", {"exp": "soon"}, {"sub": None}], ids=str)
+async def test_an_id_token_that_is_none_is_garbled(given: Any, stage: Stage) -> None:
+    stage.own.id_token = given if isinstance(given, str) else id_token(**given)
     with pytest.raises(errors.RemoteGarbled):
         await sign_in(stage)
+
+
+# ------------------------------------------------------------------------------------------------- who signed it
+
+
+def hmac_by(word: bytes) -> str:
+    """A token that is signed with a word instead of a key."""
+    head, claims, _ = rewritten(id_token(), alg="HS256").split(".")
+    signature = hmac.digest(word, f"{head}.{claims}".encode(), "sha256")
+    return f"{head}.{claims}.{certificates.url_safe(signature)}"
+
+
+FORGED = {
+    "claims of another signature": lambda: ".".join(
+        (*id_token(sub="vneid-202").split(".")[:2], id_token().split(".")[2])
+    ),
+    "no signature": lambda: id_token().rpartition(".")[0] + ".",
+    "without an algorithm": lambda: rewritten(id_token(), alg="none").rpartition(".")[0] + ".",
+    "with the public key as a word": lambda: hmac_by(certificates.jwks()),
+    "a head that names none": lambda: f"{certificates.url_safe(b'{}')}.{id_token().split('.', 1)[1]}",
+    "an algorithm that is none": lambda: rewritten(id_token(), alg=["RS256"]),
+    "an algorithm of other keys": lambda: rewritten(id_token(), alg="ES256"),
+    "a key that is not there": lambda: rewritten(id_token(), kid="sandbox-2"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+async def test_an_id_token_that_the_server_did_not_sign_signs_nobody_in(
+    forged: Callable[[], str], stage: Stage
+) -> None:
+    stage.own.id_token = forged()
+    stage.own.info = {**OFFICIAL, "sub": "vneid-202"}
+    with pytest.raises(errors.RemoteGarbled):
+        await sign_in(stage)
+    assert not [it for it in stage.wire.services() if it.endswith("userinfo")]
+
+
+async def test_keys_are_asked_for_once_and_again_when_a_new_one_signs(stage: Stage) -> None:
+    def asked() -> int:
+        return sum(it.url.path.endswith("jwks") for it in stage.wire.requests)
+
+    for _ in range(3):
+        assert await sign_in(stage)
+    assert asked() == 1
+    stage.now = NOW + timedelta(seconds=61)
+    [known] = stage.own.keys["keys"]
+    stage.own.keys = {"keys": [{**known, "kid": "sandbox-1-old"}, {**known, "use": "enc"}]}
+    stage.own.id_token = rewritten(id_token(), kid="sandbox-9")
+    for _ in range(3):
+        with pytest.raises(errors.RemoteGarbled, match="does not have"):
+            await sign_in(stage)
+    assert asked() == 2
+
+
+@pytest.mark.parametrize("keys", [{}, [], {"keys": []}, {"keys": [{"kty": "RSA"}]}, {"keys": "none"}], ids=str)
+async def test_keys_that_cannot_be_read_sign_nobody_in_and_the_check_says_so(keys: Any, stage: Stage) -> None:
+    stage.own.keys = keys
+    with pytest.raises(errors.RemoteGarbled):
+        await sign_in(stage)
+    assert {it.name: it.ok for it in await stage.connector.check()}["keys"] is False
+
+
+async def test_a_server_that_publishes_no_keys_must_be_allowed_by_a_setting() -> None:
+    stage = new_stage(jwks_path="")
+    stage.own.id_token = rewritten(id_token(), kid="sandbox-2")
+    assert await sign_in(stage)
 
 
 async def test_a_server_without_id_tokens_must_be_allowed_by_a_setting() -> None:
@@ -279,7 +356,7 @@ def test_a_browser_is_sent_to_end_the_session(stage: Stage) -> None:
 
 async def test_a_check_over_an_open_line_says_so(stage: Stage) -> None:
     found = {it.name: it.ok for it in await stage.open(base_url="http://nguon.example.vn").check()}
-    assert found == {"settings": True, "tls": False, "credentials": True}
+    assert found == {"settings": True, "tls": False, "keys": True, "credentials": True}
 
 
 async def test_nobody_s_data_reach_a_log_an_error_or_the_journal(

@@ -46,7 +46,7 @@ class World:
 
 @pytest.fixture
 async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    app = sandboxes.create_app()
+    app = sandboxes.create_app(sandboxes.Settings(catalogue=builders.few_procedures(tmp_path)))
     section = {
         "base_url": "http://sandbox/dvcqg_adapter",
         "username": "demo",

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from lienthong.connectors import base, http, outcomes
-from lienthong.connectors.dvcqg_sso import auth, wire
+from lienthong.connectors.dvcqg_sso import auth, signatures, wire
 from lienthong.core import errors, people, records
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -31,6 +31,9 @@ class Settings(base.Settings):
     introspect_path: str = "/oauth2/introspect"
     revoke_path: str = "/oauth2/revoke"
     logout_path: str = "/oidc/logout"
+    jwks_path: str = Field(
+        default="/oauth2/jwks", description="the keys of its id tokens; empty: their signature is not checked"
+    )
 
 
 class Connector:
@@ -42,6 +45,7 @@ class Connector:
         self._settings = settings
         self._clock = around.clock
         self._client = base.client(self.name, settings, around)
+        self._keys = signatures.Keys(self._client, path=settings.jwks_path) if settings.jwks_path else None
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -81,6 +85,8 @@ class Connector:
         granted = wire.granted(await self._post(settings.token_path, form, operation="exchange_code"), now=now)
         subject = ""
         if granted.id_token:
+            if self._keys is not None:
+                await self._keys.check(granted.id_token, now=now)
             subject = wire.check_id_token(
                 granted.id_token, client_id=settings.client_id, issuer=settings.issuer, nonce=nonce, now=now
             )
@@ -135,6 +141,7 @@ class Connector:
         found = [
             base.settings_check(self._settings, needed=("base_url", "client_id", "client_secret")),
             self._tls_check(),
+            *await self._keys_check(),
         ]
         form = {"grant_type": "authorization_code", "code": "0", "redirect_uri": self._settings.base_url}
         try:
@@ -147,10 +154,22 @@ class Connector:
         vi, en = "Máy chủ đăng nhập nhận cả mã bịa.", "The identity server takes even a made-up code."
         return [*found, records.CheckResult(name="credentials", ok=False, vi=vi, en=en)]
 
+    async def _keys_check(self) -> list[records.CheckResult]:
+        if self._keys is None:
+            return []
+        try:
+            count = await self._keys.fetch(now=self._clock())
+        except errors.HubError as error:
+            return [base.failed_check("keys", error)]
+        if count:
+            return [base.passed_check("keys", f"Có {count} khoá công khai.", f"{count} public keys are there.")]
+        vi, en = "Máy chủ không công bố khoá ký nào.", "The server publishes no key for signatures."
+        return [records.CheckResult(name="keys", ok=False, vi=vi, en=en)]
+
     def _tls_check(self) -> records.CheckResult:
         address = urllib.parse.urlsplit(self._settings.base_url)
         if address.scheme == "https" or address.hostname in _LOOPBACK:
             return base.passed_check("tls", "Kết nối được bảo vệ.", "The connection is protected.")
-        vi = "Phải dùng https: id token được tin vì đến thẳng từ máy chủ qua kết nối được bảo vệ."
-        en = "https is needed: an id token is believed because it comes over a protected connection."
+        vi = "Phải dùng https: khoá, mã và thông tin người đăng nhập chỉ đáng tin qua kết nối được bảo vệ."
+        en = "https is needed: keys, codes and who signed in can only be believed over a protected connection."
         return records.CheckResult(name="tls", ok=False, vi=vi, en=en)

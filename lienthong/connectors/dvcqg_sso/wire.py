@@ -73,10 +73,9 @@ def _refuse(status: int, body: Mapping[str, Any]) -> NoReturn:
 
 
 def check_id_token(token: str, *, client_id: str, issuer: str, nonce: str, now: datetime) -> str:
-    """Check what an id token claims and give its subject.
+    """Check what an id token claims and give its subject; its signature is looked at in `signatures`.
 
-    It comes straight from the server's token endpoint over TLS, which stands for its signature (OIDC Core
-    3.1.3.7, 6). Raises RemoteRefused where it was made for another sign-in, RemoteGarbled where it is none.
+    Raises RemoteRefused where it was made for another sign-in, RemoteGarbled where it is none.
     """
     claims = _claims(token)
     audience = claims.get("aud")
