@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lienthong.monitoring import whole_files
+from lienthong.monitoring import folders, whole_files
 
 HOURS, BY_KEY, KEY_HOURS, CALLERS = "hours", "keys", "key-hours", "callers"
 # What the counts by the hour know, the smallest first; the months of each lie in a folder of their own.
@@ -79,8 +79,8 @@ class Hours(NamedTuple):
 class Counts:
     """The counts in an archive's folder. A month's file says which of the days' it covers."""
 
-    def __init__(self, folder: Path, cursor: Cursor) -> None:
-        self._folder, self._cursor = folder, cursor
+    def __init__(self, folder: Path, cursor: Cursor, listed: folders.Folders) -> None:
+        self._folder, self._cursor, self._listed = folder, cursor, listed
         self._known: dict[Path, tuple[int, frozenset[str]]] = {}
 
     def of(self, what: str, name: str) -> Path:
@@ -100,8 +100,14 @@ class Counts:
     def days(self, what: str, since: date | None, until: date | None) -> list[Path]:
         """List the counts of each part of a range of days."""
         first, last = (since or date.min).isoformat(), (until or date.max).isoformat()
-        found = (self._folder / what).glob("*/*.parquet")
-        return sorted(path for path in found if first <= path.name[:10] <= last)
+        years = (self._folder / what / name for name in self._listed.names(self._folder / what))
+        return [
+            year / name
+            for year in years
+            if first[:4] <= year.name <= last[:4]
+            for name in self._listed.names(year)
+            if first <= name[:10] <= last and name.endswith(".parquet")
+        ]
 
     def add(self, name: str, source: Path) -> None:
         """Count a finished day file; a month that counted an earlier try at it is made again."""
@@ -161,7 +167,8 @@ class Counts:
 
     def _months(self, what: str, since: date | None, until: date | None) -> Iterator[Path]:
         first, last = (since or date.min).isoformat()[:7], (until or date.max).isoformat()[:7]
-        found = sorted((self._folder / _MONTHS[what]).glob("*.parquet"))
+        months = self._folder / _MONTHS[what]
+        found = (months / name for name in self._listed.names(months) if name.endswith(".parquet"))
         yield from (path for path in found if first <= path.stem <= last)
 
     def _covered(self, month: Path) -> frozenset[str]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lienthong.core import clock, errors
-from lienthong.monitoring import day_columns, day_counts, places, whole_files
+from lienthong.monitoring import day_columns, day_counts, folders, places, whole_files
 
 PERSONAL, CALLS, OUTGOING = "personal", "calls", "outgoing"
 KINDS = (PERSONAL, CALLS, OUTGOING)
@@ -84,23 +84,34 @@ class Archive:
         self._opening = threading.Lock()
         self._read: dict[Path, tuple[int, Part]] = {}
         self._schemas: dict[Path, tuple[int, int]] = {}
-        self.counts = day_counts.Counts(folder, self._cursor)
+        self._folders = folders.Folders()
+        self._years: dict[Path, tuple[tuple[str, ...], list[Part]]] = {}
+        self.counts = day_counts.Counts(folder, self._cursor, self._folders)
 
     def parts(
         self, *, since: date | None = None, until: date | None = None, kinds: Sequence[str] = KINDS
     ) -> list[Part]:
         """List the parts of a range of days, both ends included, the oldest first."""
-        found = (self._manifest(path) for path in self._manifests(since, until, kinds))
-        return sorted((part for part in found if part is not None), key=lambda part: (part.day, part.name))
+        first, last = since or date.min, until or date.max
+        return [
+            part
+            for name in self._folders.names(self.folder / "days")
+            if first.isoformat()[:4] <= name <= last.isoformat()[:4]
+            for part in self._parts_of(self.folder / "days" / name)
+            if first <= part.day <= last and part.kind in kinds
+        ]
 
     def file(self, part: Part) -> Path:
         """Say where a part lies."""
         return self.folder / "days" / f"{part.day.year}" / f"{part.name}.parquet"
 
-    def _manifests(self, since: date | None, until: date | None, kinds: Sequence[str]) -> list[Path]:
-        first, last = (since or date.min).isoformat(), (until or date.max).isoformat()
-        paths = (self.folder / "days").glob("*/*.json")
-        return [path for path in paths if first <= path.name[:10] <= last and path.name.split(".")[1] in kinds]
+    def _parts_of(self, year: Path) -> list[Part]:
+        names, known = self._folders.names(year), self._years.get(year)
+        if known is None or known[0] is not names:
+            found = (self._manifest(year / name) for name in names if name.endswith(".json"))
+            parts = sorted((part for part in found if part is not None), key=lambda part: (part.day, part.name))
+            known = self._years[year] = names, parts
+        return known[1]
 
     def _manifest(self, path: Path) -> Part | None:
         try:
