@@ -51,10 +51,23 @@ def _write_compact_time(value: datetime) -> str:
 
 
 def read_time(value: Any) -> datetime | None:
-    """Read a time in any of the forms seen: 14, 12 or 8 digits, day first, or ISO 8601; Vietnam time."""
+    """Read a time in any of the forms seen: 14, 12 or 8 digits, day first, or ISO 8601; Vietnam time.
+
+    Raises ValueError for what is no time, and for one so near the ends of the calendar that it is none elsewhere.
+    """
     text = plain(value)
     if not text:
         return None
+    read = _read_time(text)
+    try:
+        read.astimezone(UTC)
+        read.astimezone(VIETNAM)
+    except OverflowError as error:
+        raise ValueError("a time at the end of the calendar") from error
+    return read
+
+
+def _read_time(text: str) -> datetime:
     if text.isdigit():
         if len(text) not in (8, 12, 14):
             raise ValueError("a time has 14 digits")

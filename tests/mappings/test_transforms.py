@@ -83,6 +83,16 @@ def test_what_is_no_time_is_not_taken_for_one(text: str) -> None:
         transforms.read_time(text)
 
 
+@pytest.mark.parametrize("text", ["00010101000000", "0001-01-01T00:00:00", "9999-12-31T23:59:59Z"])
+def test_a_time_at_the_ends_of_the_calendar_was_read_and_could_not_be_stored(text: str) -> None:
+    with pytest.raises(ValueError, match="calendar"):
+        transforms.read_time(text)
+
+
+def test_a_term_without_an_end_is_still_a_day() -> None:
+    assert transforms.TRANSFORMS["date"].read("31/12/9999") == date(9999, 12, 31)
+
+
 def test_a_day_in_milliseconds_is_a_vietnamese_day() -> None:
     midnight = datetime(2026, 1, 20, tzinfo=transforms.VIETNAM)
     in_utc = int((midnight - timedelta(0)).timestamp() * 1000)
