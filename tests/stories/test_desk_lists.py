@@ -105,3 +105,19 @@ async def test_a_citizens_number_typed_into_a_filter_stays_neither_in_the_addres
     trail = await stage.rows(tables.admin_acts)
     assert trail
     assert "99000001" not in str(trail)
+
+
+async def test_a_target_that_nobody_enabled_was_said_to_be_active(tmp_path: Path) -> None:
+    time = desk.Time()
+    async with (
+        builders.running_hub(tmp_path / "home", now=time) as hub,
+        desk.stage(hub, time).signed_in("lan", "operator") as lan,
+    ):
+        await lan.open("/")
+        assert "Chưa bật hệ thống nào" in lan.page
+        for place in ("/targets", "/targets/dvcqg_adapter"):
+            await lan.open(place)
+            assert "chưa bật" in lan.page
+            assert "hoạt động" not in lan.page
+        await lan.open("/sync")
+        assert "nút ở trên" not in lan.page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -310,3 +311,27 @@ async def test_the_days_figures_were_no_links_to_their_messages(world: Desk) -> 
         assert "/messages/plan" not in lan.page
         await lan.open("/messages?made=late")
         assert "Không có thông điệp nào khớp" in lan.page
+
+
+async def test_what_waits_was_counted_with_messages_that_its_link_left_out(world: Desk) -> None:
+    await world.change(tables.messages, state="in_flight")
+    async with world.stage.signed_in("lan", "operator") as lan:
+        for place in ("/", "/targets", f"/targets/{TARGET}", f"/systems/{TARGET}"):
+            await lan.open(place)
+            counted = re.search(
+                r'<a href="(/messages\?state=[a-z]+&amp;target=dvcqg_adapter)">(\d+)</a>', lan.page
+            )
+            assert counted, place
+            answer = await lan.open(f"{html.unescape(counted[1])}&export=csv")
+            assert len(answer.text.splitlines()) == int(counted[2]) + 1 > 1, place
+
+
+async def test_an_overdue_dossier_stood_in_the_list_as_if_it_had_no_day(world: Desk) -> None:
+    due = world.town.hub.now() - timedelta(days=28)
+    await world.change(tables.dossiers, due_at=due, status="processing", finished_at=None, returned_at=None)
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/dossiers")
+        over = re.search(r"quá (\d+) giờ", words(lan.page))
+        assert over
+        await lan.open(f"/dossiers/{CODE}")
+        assert f"Quá hạn {over[1]} giờ làm việc" in words(lan.page)

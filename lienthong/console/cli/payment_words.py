@@ -112,8 +112,8 @@ def one(found: Mapping[str, Any]) -> None:
     told |= {
         "Khoản phải nộp / obligation": owed.get("name"),
         "Trạng thái khoản / its state": owed.get("state"),
-        "Biết nhờ / settled by": row["settled_by"],
-        "Nguồn thứ hai / confirmed by": row["confirmed_by"],
+        "Nguồn xác nhận / settled by": row["settled_by"],
+        "Nguồn xác nhận thứ hai / confirmed by": row["confirmed_by"],
         "Số của trung gian / their number": row["paid_reference"] or row["provider_reference"],
         "Mã của trung gian / their code": row["provider_code"],
         "Hỏi lại lúc / asked again at": row["query_at"],

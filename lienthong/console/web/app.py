@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from lienthong.bus.hub import Hub
 from lienthong.console.accounts import passkeys
-from lienthong.console.web import guard, places, routing
+from lienthong.console.web import guard, operator_outbox, places, routing
 from lienthong.console.web.desk import Desk
 from lienthong.console.web.pages import (
     account_list,
@@ -160,7 +160,7 @@ def _failed(visit: Visit, exc: errors.HubError) -> Response:
     answer = visit.page(
         "error.html",
         status=exc.status,
-        sentence=exc.detail(language),
+        sentence=_sentence(visit, exc),
         problems=[problem.as_json(language) for problem in exc.problems],
         code=exc.code,
         depends=_dependency(exc),
@@ -169,6 +169,13 @@ def _failed(visit: Visit, exc: errors.HubError) -> Response:
     if exc.retry_after_s:
         answer.headers["retry-after"] = str(int(exc.retry_after_s))
     return answer
+
+
+def _sentence(visit: Visit, exc: errors.HubError) -> str:
+    """Say what went wrong; not that it will be tried again, as messages are: here somebody asked."""
+    told = exc.detail(visit.words.language)
+    is_plain = isinstance(exc, errors.RemoteError) and told == exc.sentence(visit.words.language)
+    return operator_outbox.cause(exc.code, visit.words) if is_plain else told
 
 
 def _dependency(exc: errors.HubError) -> str:

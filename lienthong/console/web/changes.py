@@ -11,7 +11,15 @@ from lienthong.console.web.words import Words
 
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 # Whose codes have words of their own.
-_AREAS = {"roles": "roles", "state": "states", "mode": "modes", "response": "response"}
+_AREAS = {
+    "roles": "roles",
+    "state": "states",
+    "mode": "modes",
+    "response": "response",
+    "method": "entry_ways",
+    "as": "verdict",
+    "source": "systems",
+}
 _LIMITS = ("limit", "limits")
 _LONGEST = 400
 
@@ -44,6 +52,8 @@ def _value(name: str, value: Any, words: Words) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_value(name, it, words) for it in value)
     text = str(value)
+    if name == "count_by":
+        return ", ".join(words.of("changed", part) for part in text.split(","))
     if at := _moment(text):
         return forms.moment(at, words)
     if name in _LIMITS:

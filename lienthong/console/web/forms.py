@@ -74,6 +74,20 @@ def span(value: timedelta | float | None, words: Words) -> str:
     return words("frame.seconds", count=max(seconds, 0))
 
 
+def hours(value: timedelta, words: Words) -> str:
+    """Write office time in hours: a day of it is not a day of the calendar."""
+    told = value.total_seconds() / 3600
+    return number(round(told) if told >= 10 else round(told, 1), words)
+
+
+def hours_left(value: timedelta | None, words: Words) -> str:
+    """Write the office time that is left, or by how much it is over."""
+    if value is None:
+        return NOTHING
+    word = "frame.hours" if value >= timedelta(0) else "frame.hours_over"
+    return words(word, count=hours(abs(value), words))
+
+
 def ago(value: datetime | None, words: Words, *, now: datetime) -> Markup:
     """Write a moment as seen from now, with the exact one on hover, for readers of the page and in print."""
     if value is None:
@@ -133,6 +147,8 @@ def plain(value: Any, words: Words) -> str:
         return words("frame.yes" if value else "frame.no")
     if isinstance(value, datetime):
         return value.astimezone(clock.VIETNAM).isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds() / 3600:.1f}"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

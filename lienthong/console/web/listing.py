@@ -13,8 +13,10 @@ from lienthong.bus.flows import table_files
 from lienthong.console.web import forms
 from lienthong.console.web.words import Words
 
-Kind = Literal["text", "code", "number", "money", "ago", "moment", "day", "span", "chip", "words", "chart"]
-_RIGHT = frozenset({"number", "money", "span"})
+Kind = Literal[
+    "text", "code", "number", "money", "ago", "moment", "day", "span", "hours", "chip", "words", "chart"
+]
+_RIGHT = frozenset({"number", "money", "span", "hours"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from lienthong.core import working_days
 PATIENCE = timedelta(hours=1)
 # What is told later than this after it happened was told late.
 TOLD_LATE = timedelta(days=1)
-_OVER = ("finished", "returned", "rejected", "stopped")
+OVER = ("finished", "returned", "rejected", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def overdue(story: Story, *, now: datetime) -> bool:
     due, ended = story.row["due_at"], story.row["finished_at"] or story.row["rejected_at"]
     if due is None:
         return False
-    return bool((ended or now) > due) and (ended is not None or story.row["status"] not in _OVER)
+    return bool((ended or now) > due) and (ended is not None or story.row["status"] not in OVER)
 
 
 def why(story: Story, *, now: datetime, calendar: working_days.Calendar) -> Late | None:

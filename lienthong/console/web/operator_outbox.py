@@ -20,6 +20,9 @@ _m = tables.messages
 UNFINISHED = sa.text("messages.state in ('pending', 'in_flight', 'dead')")
 STATES = ("pending", "in_flight", "dead", "delivered", "dropped")
 _OPEN = STATES[:3]
+# What waits for a system: messages whose turn has not come, and those under way.
+WAITING = "waiting"
+_WAITING = STATES[:2]
 PAGE = 50
 EXPORT = 10_000
 # Above this the messages behind are not counted one by one.
@@ -147,15 +150,18 @@ async def rows(
     hub: Hub, asked: Mapping[str, str], *, after: int = 0, limit: int = PAGE
 ) -> tuple[list[dict[str, Any]], str]:
     """List messages, the newest first, without their payload; and where the next page begins."""
-    named = (("state", _m.c.state), ("target", _m.c.target), ("code", _m.c.last_code), ("lane", _m.c.lane))
+    named = (("target", _m.c.target), ("code", _m.c.last_code), ("lane", _m.c.lane))
+    state = asked.get("state", "")
     where: list[sa.ColumnElement[bool] | sa.TextClause] = [
         column == asked[name] for name, column in named if asked.get(name)
     ]
+    if state:
+        where.append(_m.c.state.in_(_WAITING if state == WAITING else (state,)))
     if asked.get("made") in MADE:
         now = hub.now()
         where.append(late(now) if asked["made"] == "late" else made(midnight(now), now))
     order: sa.ColumnElement[Any] = _m.c.seq.desc()
-    if asked.get("state") in _OPEN or asked.get("code"):
+    if state in (WAITING, *_OPEN) or asked.get("code"):
         # A cause is that of an unfinished message, so that the few are asked and not the many.
         where.append(UNFINISHED)
         order = sa.desc(_m.c.seq + 0)

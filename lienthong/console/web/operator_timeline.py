@@ -144,7 +144,7 @@ def _lookups(visit: Visit, story: Story) -> Iterator[Item]:
         title = t("dossier.looked_up", who=who, system=t.of("systems", row["system"]))
         groups = ", ".join(t.of("field_groups", name) for name in row["field_groups"] or ())
         told = " · ".join(part for part in (row["purpose"], groups) if part)
-        state = "ok" if row["outcome"] == "ok" else "" if row["outcome"] == "asked" else "refused"
+        state = "answered" if row["outcome"] == "ok" else "" if row["outcome"] == "asked" else "refused"
         href = visit.link("officials.one", None, code=row["official_code"]) if row["official_code"] else ""
         yield Item(row["at"], "lookups", title, told, state, "states", href)
     for row in story.papers:

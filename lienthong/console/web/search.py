@@ -35,7 +35,10 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found: `place` and `parts` say which page shows it, where there is one."""
+    """One thing that was found: `place` and `parts` say which page shows it, where there is one.
+
+    `target`: the system that a message goes to.
+    """
 
     kind: str
     title: str
@@ -44,6 +47,7 @@ class Finding:
     place: str
     parts: Mapping[str, str]
     at: Any = None
+    target: str = ""
 
 
 def understand(typed: str) -> Meaning:
@@ -131,12 +135,13 @@ async def _messages(hub: Hub, text: str) -> list[Finding]:
     return [
         Finding(
             "message",
-            f"{row['id']} → {row['target']}",
+            row["id"],
             row["state"],
             "states",
             "messages.one",
             {"id": row["id"]},
             row["created_at"],
+            row["target"],
         )
         for row in found
     ]
@@ -176,7 +181,7 @@ async def _procedures(hub: Hub, text: str) -> list[Finding]:
         Finding(
             "procedure",
             f"{row['code']} {row['name']}",
-            row["status"],
+            "in_force" if row["status"] == "active" else row["status"],
             "states",
             "procedures.one",
             {"code": row["code"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import string
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ RANGES = {
 SAID = "desk_said"
 _IN_ADDRESS = ":/%#?=@[]!$&'()*+,;"  # what is quoted already, or means something in an address
 _MOST_DIGITS = 18  # what a database takes for a whole number
+# Pages that are reached from another, which the rail marks for them.
+_STANDS_UNDER = {"refunds": "payments", "systems.one": "overview", "systems.check": "overview"}
 
 
 @dataclass(slots=True)
@@ -154,10 +157,11 @@ class Visit:
     @property
     def rail(self) -> list[tuple[str, list[tuple[str, str, bool]]]]:
         """The places of this person's roles by group: name, address, whether one is there."""
+        here = _STANDS_UNDER.get(self.place, self.place)
         found = []
         for group in places.GROUPS:
             lines = [
-                (name, self.link(name), name == self.place or self.place.startswith(f"{name}."))
+                (name, self.link(name), name == here or here.startswith(f"{name}."))
                 for name, place in places.PLACES.items()
                 if place.group == group and self.may(name)
             ]
@@ -307,6 +311,7 @@ class Shown:
             "moment": self.moment,
             "day": self.day,
             "span": self.span,
+            "hours": functools.partial(forms.hours_left, words=self.visit.words),
         }
         if column.kind == "chart":
             return value or ""

@@ -28,6 +28,8 @@ routes = Routes()
 _d, _m, _p = tables.dossiers, tables.messages, tables.procedures
 _PAGE = 50
 _LATELY = 500
+# Office time is counted day by day: what is further away than this is not.
+_COUNTED = timedelta(days=400)
 _CODE = re.compile(r"[0-9A-Za-z./-]{2,50}")
 _COLUMNS = (
     Column("code", "dossier.code", "code", link="href"),
@@ -37,7 +39,7 @@ _COLUMNS = (
     Column("status", "dossier.status", "chip", area="status", sorts=True),
     Column("status_at", "dossier.status_at", "ago", sorts=True),
     Column("due_at", "dossier.due", "day", sorts=True),
-    Column("left", "dossier.left", "span", sorts=True),
+    Column("left", "dossier.left", "hours", sorts=True),
 )
 _FACTS = ("code", "procedure_code", "organisation", "status", "status_at", "due_at", "finished_at", "rejected_at")
 _SHOWN = (*(_d.c[name] for name in _FACTS), _p.c.name.label("procedure"))
@@ -65,17 +67,23 @@ async def show(visit: Visit) -> Response:
 
 
 def _row(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
-    due, is_over = row["due_at"], bool(row["finished_at"] or row["rejected_at"])
-    ahead = due is not None and not is_over and due > visit.now and due < visit.now + timedelta(days=400)
-    left = visit.hub.calendar.working_hours_between(visit.now, due) if ahead else None
     code = row["procedure_code"]
     return {
         **row,
         "procedure": row["procedure"] or code,
         "procedure_href": visit.link("procedures.one", None, code=code) if row["procedure"] else "",
-        "left": left,
+        "left": _left(visit, row),
         "href": visit.link("dossiers.one", None, code=row["code"]),
     }
+
+
+def _left(visit: Visit, row: Mapping[str, Any]) -> timedelta | None:
+    """Give the office time until a dossier is due, less than nothing where that day is over."""
+    due, now, between = row["due_at"], visit.now, visit.hub.calendar.working_hours_between
+    is_over = row["finished_at"] or row["rejected_at"] or row["status"] in operator_lateness.OVER
+    if due is None or is_over or abs(due - now) > _COUNTED:
+        return None
+    return between(now, due) if due > now else -between(due, now)
 
 
 @routes.page("dossiers.one")
@@ -117,16 +125,10 @@ def _sentence(visit: Visit, late: operator_lateness.Late) -> str:
         elif isinstance(value, datetime):
             written[name] = forms.moment(value, t)
         elif isinstance(value, timedelta):
-            written[name] = _hours(visit, value)
+            written[name] = forms.hours(value, t)
         else:
             written[name] = value
     return t(late.word, **written)
-
-
-def _hours(visit: Visit, value: timedelta) -> str:
-    """Write office time in hours: a day of it is not a day of the calendar."""
-    hours = value.total_seconds() / 3600
-    return forms.number(round(hours) if hours >= 10 else round(hours, 1), visit.words)
 
 
 def _standing(visit: Visit, story: operator_story.Story) -> str:
@@ -138,10 +140,10 @@ def _standing(visit: Visit, story: operator_story.Story) -> str:
     if ended is not None:
         if ended <= due:
             return t("dossier.in_time")
-        return t("dossier.ended_late", hours=_hours(visit, calendar.working_hours_between(due, ended)))
+        return t("dossier.ended_late", hours=forms.hours(calendar.working_hours_between(due, ended), t))
     if due > visit.now:
-        return t("dossier.hours_left", hours=_hours(visit, calendar.working_hours_between(visit.now, due)))
-    return t("dossier.hours_over", hours=_hours(visit, calendar.working_hours_between(due, visit.now)))
+        return t("dossier.hours_left", hours=forms.hours(calendar.working_hours_between(visit.now, due), t))
+    return t("dossier.hours_over", hours=forms.hours(calendar.working_hours_between(due, visit.now), t))
 
 
 @reveals.source("dossier.applicant")

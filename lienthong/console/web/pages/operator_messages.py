@@ -87,7 +87,10 @@ async def show(visit: Visit) -> Response:
         listing,
         "operator/messages.html",
         targets=[(name, visit.words.of("systems", name)) for name in targets],
-        states=[(name, visit.words.of("states", name)) for name in operator_outbox.STATES],
+        states=[
+            (operator_outbox.WAITING, visit.words("messages.state_waiting")),
+            *((name, visit.words.of("states", name)) for name in operator_outbox.STATES),
+        ],
         made=[(name, visit.words(f"messages.made_{name}")) for name in operator_outbox.MADE],
         plans=plans,
         causes=_choices(visit, {row["last_code"] or "" for row in await operator_outbox.groups(hub)}),

@@ -44,11 +44,13 @@ async def _rows(visit: Visit) -> list[dict[str, Any]]:
 def _row(visit: Visit, it: targets.Target, waiting: list[dict[str, Any]]) -> dict[str, Any]:
     counts = {row["state"]: row for row in waiting if row["target"] == it.name}
     moving = [counts[state] for state in ("pending", "in_flight") if state in counts]
+    is_enabled = it.name in visit.hub.systems
     oldest = min((row["oldest_at"] for row in moving), default=None)
     return {
         "name": it.name,
         "system": visit.words.of("systems", it.name),
-        "state": it.state,
+        "state": it.state if it.state != targets.ACTIVE or is_enabled else "not_enabled",
+        "is_enabled": is_enabled,
         "reason": it.reason,
         "pending": sum(row["messages"] for row in moving),
         "dead": counts["dead"]["messages"] if "dead" in counts else 0,
@@ -57,7 +59,7 @@ def _row(visit: Visit, it: targets.Target, waiting: list[dict[str, Any]]) -> dic
         "probe_at": it.probe_at if it.state != targets.ACTIVE else None,
         "failures": it.failures_in_row,
         "href": visit.link("targets.one", None, name=it.name),
-        "pending_href": visit.link("messages", {"state": "pending", "target": it.name}),
+        "pending_href": visit.link("messages", {"state": operator_outbox.WAITING, "target": it.name}),
         "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
     }
 

@@ -69,13 +69,16 @@ def _sentence(visit: Visit, it: standing.Matter) -> str:
 def _fact(visit: Visit, name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return value[visit.words.language] or forms.NOTHING
+    if isinstance(value, int):
+        return forms.number(value, visit.words)
     return visit.words.of(_AREAS[name], str(value)) if name in _AREAS else value
 
 
 def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
     total = sum(it.hours)
     href = visit.link("systems.one", None, name=it.name)
-    title = visit.words("overview.calls", system=visit.words.of("systems", it.name), count=total)
+    count = forms.number(total, visit.words)
+    title = visit.words("overview.calls", system=visit.words.of("systems", it.name), count=count)
     return {
         "name": visit.words.of("systems", it.name),
         "state": it.state,
@@ -89,7 +92,7 @@ def _row(visit: Visit, it: standing.System) -> dict[str, Any]:
         "window": _window(visit, it),
         "href": href,
         "refused_href": f"{href}#failures" if href else "",
-        "waiting_href": visit.link("messages", {"state": "pending", "target": it.name}),
+        "waiting_href": visit.link("messages", {"state": operator_outbox.WAITING, "target": it.name}),
         "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ async def show(visit: Visit) -> Response:
         version=versions[0] if versions else None,
         calls=_chart(visit, it, it.hours, "system.calls") if any(it.hours) else "",
         failed=_chart(visit, it, it.failed, "system.failed", state="stuck") if any(it.failed) else "",
-        pending_href=visit.link("messages", {"state": "pending", "target": it.name}),
+        pending_href=visit.link("messages", {"state": operator_outbox.WAITING, "target": it.name}),
         dead_href=visit.link("messages", {"state": "dead", "target": it.name}),
         until=operator_acts.offices_close(visit),
         begins=this_hour + timedelta(hours=1),
@@ -82,8 +83,10 @@ def _chart(visit: Visit, it: standing.System, hours: Sequence[int], word: str, *
         charts.Bar(forms.hour(at, visit.words), count, state=state)
         for at, count in zip(begins, hours, strict=True)
     ]
-    title = visit.words(word, count=sum(hours), system=visit.words.of("systems", it.name))
-    return charts.histogram(bars, title=title, heads=(visit.words("system.hour"), visit.words(f"{word}_count")))
+    figure = functools.partial(forms.number, words=visit.words)
+    title = visit.words(word, count=figure(sum(hours)), system=visit.words.of("systems", it.name))
+    heads = (visit.words("system.hour"), visit.words(f"{word}_count"))
+    return charts.histogram(bars, title=title, heads=heads, figure=figure)
 
 
 async def _failures(visit: Visit, it: standing.System) -> list[dict[str, Any]]:

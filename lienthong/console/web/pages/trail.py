@@ -26,6 +26,7 @@ _COLUMNS = (
     Column("outcome", "trail.outcome", "chip"),
     Column("changes", "trail.changes"),
 )
+_READING = frozenset({"journal.search", "journal.count", "journal.read", "journal.tail", "journal.who"})
 _FILTERS = ("actor", "act", "object", "outcome")
 
 
@@ -49,10 +50,13 @@ async def show(visit: Visit) -> Response:
 
 
 def _row(visit: Visit, listing: Listing, row: dict[str, Any]) -> dict[str, Any]:
+    # Kept with the names of what was asked for; the act names the record, the changes what was asked.
+    is_reading = row["act"] in _READING
     return {
         **row,
+        "object": "" if is_reading else row["object"],
         "by_actor": listing.address(actor=row["actor"]),
         "by_act": listing.address(act=row["act"]),
-        "by_object": listing.address(object=row["object"]),
+        "by_object": "" if is_reading else listing.address(object=row["object"]),
         "changes": changes.told(row["before"], row["after"], visit.words),
     }
