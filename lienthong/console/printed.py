@@ -18,7 +18,7 @@ body { font: 12pt "Times New Roman", serif; margin: 0 auto; max-width: 270mm; pa
 h1 { font-size: 15pt; text-align: center; text-transform: uppercase }
 h2 { font-size: 12.5pt; margin: 14pt 0 4pt }
 table { border-collapse: collapse; width: 100%; font-size: 9.5pt }
-th, td { border: 0.5pt solid #444; padding: 2.5pt 4pt; text-align: left; vertical-align: top }
+th, td { border: 0.5pt solid #444; padding: 2.5pt 4pt; text-align: left; vertical-align: baseline }
 td { overflow-wrap: anywhere }
 th.number, td.number { text-align: right }
 td.number, td.moment { white-space: nowrap }

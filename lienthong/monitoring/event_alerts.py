@@ -44,8 +44,8 @@ KINDS = {
     "accounts.passkey_copied": Kind(
         "copied_passkey",
         0.9,
-        "Passkey của tài khoản có dấu hiệu bị sao chép: số đếm đi lùi",
-        "A passkey of an account may have been copied: its count went back",
+        "Passkey có dấu hiệu bị sao chép vì số đếm đi lùi; tài khoản",
+        "A passkey may have been copied, its count went back; account",
     ),
     "payments.silent": Kind("flow", 0.5, "Cổng thanh toán không trả lời", "A payment provider is silent"),
     "payments.needs_person": Kind("flow", 0.6, "Thanh toán cần người xử lý", "A payment needs a person"),
@@ -67,6 +67,10 @@ KINDS = {
     "procedures.sync_held": Kind("flow", 0.5, "Lượt đồng bộ bị giữ lại", "A sync run is held"),
     "targets.suspended": Kind("flow", 0.5, "Nơi nhận tạm ngừng vì lỗi liên tục", "A target keeps failing"),
 }
+
+
+# What people know a matter by, rather than by the number that the hub gave it.
+_TOLD_BY = ("number", "dossier_code", "provider", "account")
 
 
 class Follower:
@@ -133,7 +137,7 @@ def of_event(row: dict[str, Any]) -> findings.Finding | None:
     at, subject = row["occurred_at"].timestamp(), str(row["subject"])
     who = findings.Who(operation=f"{row['kind']} {subject}"[:120])
     facts = {name: value for name, value in row["facts"].items() if isinstance(value, (str, int, float))}
-    told = f"{subject}"
+    told = next((str(facts[name]) for name in _TOLD_BY if facts.get(name)), subject)
     return findings.Finding(
         kind.rule, who, at, at, kind.score, {"event": row["kind"], **facts}, {}, f"{kind.vi}: {told}.",
         f"{kind.en}: {told}.",

@@ -174,8 +174,7 @@ def test_an_alert_is_closed_with_a_verdict_and_a_reason(page: Any, kind: str, ve
     form.get_by_role("button", name="Đóng cảnh báo").click()
     page.wait_for_selector(".toast")
     told = page.locator("main").inner_text()
-    assert f"Đóng: {verdict}" in told
-    assert "Đóng bởi lan: đã hỏi đơn vị" in told
+    assert f"lan đã đóng với kết luận “{verdict}”: đã hỏi đơn vị" in told
     assert page.locator("summary", has_text="Đóng cảnh báo").count() == 0
 
 
@@ -239,7 +238,7 @@ def test_the_row_beside_which_a_panel_is_open_is_marked(page: Any) -> None:
 def test_empty_and_broken_pages_say_why(chromium: Any, bare: serving.Desks) -> None:
     told = {
         "/alerts": "Không có cảnh báo nào",
-        "/records": "Không có lượt nào",
+        "/records": "Chưa có lượt gọi nào",
         "/key-risks": "Không khoá nào",
         "/seals": "KHÔNG khớp với niêm phong",
     }

@@ -432,6 +432,14 @@ def test_whatever_is_posted_is_read_or_refused_in_words(data: st.DataObject) -> 
             passkey_ceremony.read(posted)
 
 
+@pytest.mark.parametrize("where", ["rawId", "clientDataJSON", "authenticatorData", "signature", "userHandle"])
+def test_a_number_posted_for_bytes_asked_for_as_much_memory(where: str) -> None:
+    told = json.loads(SOUND)
+    (told if where in told else told["response"])[where] = 10**12
+    with pytest.raises(errors.InvalidRequest):
+        passkey_ceremony.read(json.dumps(told))
+
+
 async def test_nonsense_is_refused_in_words(stage: Stage) -> None:
     async with stage.visitor() as visitor:
         posts = ("", "[]", "null", "{}", "x" * 30_000, '{"rawId": 1}', '{"rawId": "AA", "response": []}')

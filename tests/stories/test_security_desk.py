@@ -152,7 +152,7 @@ async def test_the_timeline_holds_alerts_responses_acts_and_new_addresses(stage:
         await lan.open(f"/alerts/{alert}")
         await lan.send(f"/alerts/{alert}/respond", kind="throttle", span="4h", reason=REASON, limit="5/minute")
         await lan.open(f"/alerts/{alert}/timeline")
-        for told in ("10.9.9.9", "siết hạn mức", REASON, "cấp khoá", "Nhiều lời gọi bị từ chối"):
+        for told in ("10.9.9.9", "Siết hạn mức", REASON, "Cấp khoá", "Nhiều lời gọi bị từ chối"):
             assert told in lan.page, told
         assert f"key_id={issued.record.id}" in lan.page
 
@@ -181,7 +181,7 @@ async def test_a_rule_is_tested_gets_an_automatic_response_with_an_end_and_is_si
         await lan.open(f"/alerts/{other}")
         await lan.send(f"/alerts/{other}/silence", what="this", span="1d", reason="bảo trì")
         await lan.open("/rules")
-        assert "key=key-2" in lan.page
+        assert "khoá key-2 (không còn trong sổ)" in lan.page
         [silence] = await stage.rows(tables.alert_silences)
         await lan.send(f"/silences/{silence['id']}/end", reason="xong")
         await lan.open("/rules")

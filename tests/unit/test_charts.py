@@ -53,3 +53,12 @@ def test_shades_say_from_how_many_to_how_many() -> None:
 def test_figures_under_a_chart_stand_to_the_right() -> None:
     drawn = charts.histogram([charts.Bar("22/11 13:00", 33)], title="Theo giờ", heads=("Từ lúc", "Lượt"))
     assert '<td>22/11 13:00</td><td class="right">33</td>' in drawn
+
+
+def test_hours_of_which_nothing_is_known_were_marked_as_outside_what_is_normal() -> None:
+    known, unknown = charts.Banded("20/11 14:00", 30, 2, 40), charts.Banded("20/11 15:00", 30, None, None)
+    words = {"title": "", "heads": ("Giờ", "Đã thấy", "Từ", "Đến"), "unit": "", "legend": ("", "", "")}
+    drawn = charts.banded([unknown, known, known, unknown, known], **words)
+    assert '<path class="outside"' not in drawn
+    assert drawn.count('<polygon class="band"') == 2
+    assert drawn.count('<td class="right">–</td><td class="right">–</td>') == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import get_args
@@ -9,11 +10,13 @@ from typing import get_args
 import pytest
 
 import lienthong.connectors
+import lienthong.monitoring.detectors
 from lienthong.bus.flows import procedure_changes
 from lienthong.connectors import base
 from lienthong.console.web.pages import mapping_pages
 from lienthong.console.web.words import every
 from lienthong.core import errors, money, records
+from lienthong.monitoring.detectors import findings
 
 CONNECTORS = Path(lienthong.connectors.__file__).parent
 # Terms without a mark that are no English.
@@ -70,3 +73,35 @@ def test_a_self_check_promised_to_send_again_though_it_had_sent_nothing() -> Non
     )
     assert "tried again" not in line.en
     assert base.failed_check("read", errors.RemoteGarbled(system="ngsp")).vi == errors.RemoteGarbled.vi
+
+
+def figures() -> set[str]:
+    """Give the names of what detectors put beside what is normal; names in variables are their `kind`s."""
+    found = {"unheard", "opened_after", "never_moves", "operation", "group"}
+    for file in Path(lienthong.monitoring.detectors.__file__).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding":
+                seen_and_normal = [node for part in call.args[5:7] for node in ast.walk(part)]
+                keys = [key for node in seen_and_normal if isinstance(node, ast.Dict) for key in node.keys]
+                found |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    return found
+
+
+def test_an_alert_set_what_was_seen_beside_what_is_normal_under_a_code() -> None:
+    assert figures() >= {"requests", "silent_minutes", "persons"}
+    assert {name for name in figures() if f"findings.{name}" not in every()} == set()
+
+
+@pytest.mark.parametrize("rule", findings.RULES)
+def test_an_alert_left_it_to_a_handbook_what_to_do(rule: str) -> None:
+    assert f"rule_does.{rule}" in every()
+
+
+def codes(kind: type[errors.HubError] = errors.HubError) -> set[str]:
+    """Give the code of every error that the hub can record as what became of a call."""
+    return {kind.code} | {code for each in kind.__subclasses__() for code in codes(each)}
+
+
+def test_the_answer_to_a_citizen_told_what_became_of_a_look_in_a_code() -> None:
+    assert codes() >= {"Client.LimitExceeded", "Server.Remote.Unavailable"}
+    assert {code for code in codes() if f"states.{code.replace('.', '_')}" not in every()} == set()

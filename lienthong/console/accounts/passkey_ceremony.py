@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -30,6 +31,7 @@ Purpose = Literal["make", "sign-in"]
 LASTS = timedelta(minutes=5)
 COPIED = "accounts.passkey_copied"
 _LONGEST_ANSWER = 20_000
+_BYTES = ("clientDataJSON", "authenticatorData", "signature", "userHandle", "attestationObject")
 _NONCE, _STAMP, _MAC = 16, 4, 32
 # What every authenticator speaks: ES256, EdDSA, RS256 (Windows Hello on older machines).
 _ALGORITHMS = (cose.ES256.ALGORITHM, cose.EdDSA.ALGORITHM, cose.RS256.ALGORITHM)
@@ -93,6 +95,9 @@ def read(text: str) -> Answer:
         if len(text) > _LONGEST_ANSWER:
             raise ValueError("too long")
         told = orjson.loads(text)
+        for value in (told["rawId"], *(told["response"].get(name) for name in _BYTES)):
+            if not isinstance(value, (str, NoneType)):  # of a number it would make as many bytes
+                raise TypeError("bytes are posted as text")
         raw = websafe_decode(told["rawId"])
         data = webauthn.CollectedClientData(websafe_decode(told["response"]["clientDataJSON"]))
         if data.cross_origin:
@@ -158,6 +163,7 @@ async def whose(hub: Hub, answer: Answer, *, bound: str, now: datetime) -> dict[
             is_next = bool(done.rowcount)
         if not is_next:
             facts = {"passkey": held["id"], "counter": counter, "expected_over": held["counter"]}
+            facts["account"] = row["name"]
             await events.put(tx, COPIED, row["id"], facts, now=now)
     if not is_next:
         raise _not_right()

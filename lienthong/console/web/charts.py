@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,19 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Banded:
-    """One point of a line, with what is normal at that moment."""
+    """One point of a line, with what is normal at that moment; no `low` and `high` where that is not known."""
 
     label: str
     value: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether what was seen is outside what is known to be normal."""
+        if self.value is None or self.low is None or self.high is None:
+            return False
+        return not self.low <= self.value <= self.high
 
 
 def sparkline(values: Sequence[float], *, title: str, width: int = 96, height: int = 20) -> Markup:
@@ -143,20 +151,21 @@ def banded(
     `legend` says what the line, the band and the marks are; `unit` what is counted.
     """
     width = 640
-    most = max([*(point.value or 0 for point in points), *(point.high for point in points), 1.0])
+    most = max([*(point.value or 0 for point in points), *(point.high or 0 for point in points), 1.0])
     top = most * 1.05
     step = width / max(len(points) - 1, 1)
 
     def y(value: float) -> str:
         return f"{height - value / top * (height - 4):.1f}"
 
-    highs = [f"{at * step:.1f},{y(point.high)}" for at, point in enumerate(points)]
-    lows = [f"{at * step:.1f},{y(point.low)}" for at, point in reversed(list(enumerate(points)))]
-    parts = [f'<polygon class="band" points="{" ".join([*highs, *lows])}"/>']
+    parts = []
+    for places in _known(points, step, width):
+        edge = [(x, high) for x, _, high in places] + [(x, low) for x, low, _ in reversed(places)]
+        parts.append(f'<polygon class="band" points="{" ".join(f"{x:.1f},{y(value)}" for x, value in edge)}"/>')
     line = [f"{at * step:.1f},{y(point.value)}" for at, point in enumerate(points) if point.value is not None]
     parts.append(f'<polyline class="line" points="{" ".join(line)}"/>')
     for at, point in enumerate(points):
-        if point.value is not None and not point.low <= point.value <= point.high:
+        if point.value is not None and point.is_outside:
             tip = f"<title>{escape(point.label)}: {figure(point.value)}</title>"
             # A line without length: its round ends stay round where the drawing is stretched.
             parts.append(f'<path class="outside" d="M{at * step:.1f} {y(point.value)}h0">{tip}</path>')
@@ -167,12 +176,25 @@ def banded(
         (
             escape(point.label),
             "–" if point.value is None else figure(point.value),
-            figure(point.low),
-            figure(point.high),
+            "–" if point.low is None else figure(point.low),
+            "–" if point.high is None else figure(point.high),
         )
         for point in points
     ]
     return _with_table(drawing, title, heads, rows)
+
+
+def _known(points: Sequence[Banded], step: float, width: float) -> list[list[tuple[float, float, float]]]:
+    """Give the stretches in which it is known what is normal: where, the low, the high."""
+    found = []
+    for is_known, stretch in itertools.groupby(enumerate(points), lambda it: it[1].high is not None):
+        places = [(at * step, point.low or 0.0, point.high or 0.0) for at, point in stretch]
+        if is_known and len(places) == 1:  # one point alone is as wide as half the way to those beside it
+            x, low, high = places[0]
+            places = [(max(x - step / 2, 0.0), low, high), (min(x + step / 2, width), low, high)]
+        if is_known:
+            found.append(places)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from lienthong.bus.hub import Hub
 from lienthong.console.web import charts
 from lienthong.core import access_record, clock, errors, journal, storage, tables
 from lienthong.monitoring import alerts, asking, baseline_store, baselines, rollups
+from lienthong.monitoring.detectors import places
 
 _t, _r = tables.alerts, tables.responses
 PAGE = 50
@@ -156,7 +157,8 @@ async def usual(hub: Hub, alert: Mapping[str, Any]) -> list[charts.Banded] | lis
     hours = range(first, int(min(until, hub.now()).timestamp()) // _HOUR_S + 1)
     known = await _baseline(hub, alert)
     if known is not None:
-        return _over_normal(known, baselines.Days(hub.calendar), counted, hours)
+        is_learned = places.has_learned(known.first_at, until.timestamp(), known.calls)
+        return _over_normal(known, baselines.Days(hub.calendar), counted, hours, is_learned=is_learned)
     begun = alert["since"].timestamp() // _HOUR_S
     return [
         charts.Bar(_told(hour), counted.get(hour * _HOUR_S, 0), state="danger" if hour >= begun else "")
@@ -165,8 +167,8 @@ async def usual(hub: Hub, alert: Mapping[str, Any]) -> list[charts.Banded] | lis
 
 
 async def _baseline(hub: Hub, alert: Mapping[str, Any]) -> baselines.Baseline | None:
-    if not alert["key_id"]:
-        return None
+    if not alert["key_id"] or alert["official"] or alert["address"]:
+        return None  # what is normal for a whole key is no measure for one official or one address of it
     try:
         row = await baseline_store.show(hub.storage, alert["key_id"])
     except errors.NotFound:
@@ -176,15 +178,24 @@ async def _baseline(hub: Hub, alert: Mapping[str, Any]) -> baselines.Baseline | 
 
 
 def _over_normal(
-    known: baselines.Baseline, days: baselines.Days, counted: Mapping[float, int], hours: Sequence[int]
+    known: baselines.Baseline,
+    days: baselines.Days,
+    counted: Mapping[float, int],
+    hours: Sequence[int],
+    *,
+    is_learned: bool,
 ) -> list[charts.Banded]:
+    """Put calls over what is normal; an hour without any is normal nothing, but only once enough was learned."""
     points = []
     for hour in hours:
         day, hour_of_day = divmod(hour + _AHEAD_S // _HOUR_S, 24)
         group_of_day, weekday, _ = days.of(day)
         normal = known.normal("requests", group_of_day, weekday, hour_of_day)
-        high = baselines.upper(normal, floor=1.0) if normal.days else 0.0
         seen = counted.get(hour * _HOUR_S, 0)
+        if not normal.days and not is_learned:
+            points.append(charts.Banded(_told(hour), seen, None, None))
+            continue
+        high = baselines.upper(normal, floor=1.0) if normal.days else 0.0
         points.append(charts.Banded(_told(hour), seen, min(normal.low, high), round(high)))
     return points
 

@@ -62,7 +62,7 @@ def hit_rate(
         f"{asked.caseless} không nêu hồ sơ, trong {asked.minutes} phút; "
         f"thường {numerals.vi(usual.unknown, '.1%')} số sai.",
         f"{asked.unknown} of {asked.questions} questions about citizens hit unknown numbers and {asked.caseless} "
-        f"named no dossier, in {asked.minutes} minutes; usual are {usual.unknown:.1%} unknown.",
+        f"named no dossier, in {asked.minutes} minutes; usually {usual.unknown:.1%} are unknown.",
     )
 
 
@@ -78,8 +78,9 @@ def many_subjects(who: Who, at: float, *, seen: int, bound: float, normal: float
         seen / (seen + bound),
         {"persons": seen, "minutes": minutes},
         {"persons": round(normal), "at_most": round(bound)},
-        f"Hỏi về {seen} người khác nhau trong {minutes} phút; thường {normal:.0f}, nhiều nhất {bound:.0f}.",
-        f"Asked about {seen} different persons in {minutes} minutes; usual are {normal:.0f}, at most {bound:.0f}.",
+        f"Hỏi về {numerals.whole(seen)} người khác nhau trong {minutes} phút; "
+        f"thường {normal:.0f}, nhiều nhất {bound:.0f}.",
+        f"Asked about {seen:,} different persons in {minutes} minutes; usually {normal:.0f}, at most {bound:.0f}.",
     )
 
 
@@ -163,5 +164,5 @@ def no_case(who: Who, at: float, *, kind: str, seen: int, questions: int, share:
         {kind: seen, "questions": questions},
         {"share": round(share, 4)},
         f"{seen} trong {questions} câu hỏi của một cán bộ {words[0]}; thường {numerals.vi(share, '.1%')}.",
-        f"{seen} of {questions} questions of one official {words[1]}; usual are {share:.1%}.",
+        f"{seen} of {questions} questions of one official {words[1]}; usually {share:.1%}.",
     )

@@ -39,8 +39,8 @@ def new_network(who: Who, at: float, *, network: str, known: int, newly: int) ->
         0.8 if newly == 0 else 0.6,
         {"network": network},
         {"known_networks": known, "new_in_three_weeks": newly},
-        f"Lần đầu gọi từ mạng {network}; khoá này xưa nay chỉ dùng từ {known} mạng.",
-        f"First call from the network {network}; so far this key was used from {known} networks only.",
+        f"Lần đầu gọi từ mạng {network}; khoá này trước nay chỉ dùng từ {known} mạng.",
+        f"First call from the network {network}; known networks of this key so far: {known}.",
     )
 
 
@@ -80,7 +80,7 @@ def at_once(
         {"addresses": places, "turns": returns, "minutes": 5},
         {"addresses": usual},
         f"Dùng xen kẽ từ {places} địa chỉ trong 5 phút; thường nhiều nhất {max(1, usual)}.",
-        f"Used by turns from {places} addresses within 5 minutes; usual are {max(1, usual)} at most.",
+        f"Used by turns from {places} addresses within 5 minutes; usually {max(1, usual)} at most.",
     )
 
 
@@ -97,8 +97,8 @@ def too_fast(who: Who, at: float, *, seen: int, usual: int) -> Finding | None:
         seen / (seen + bound),
         {"requests_a_minute": seen},
         {"requests_a_minute": usual},
-        f"{seen} lời gọi trong một phút dưới tên một cán bộ; thường nhiều nhất {usual}.",
-        f"{seen} calls within a minute in one official's name; usual are {usual} at most.",
+        f"{numerals.whole(seen)} lời gọi trong một phút dưới tên một cán bộ; thường nhiều nhất {usual}.",
+        f"{seen:,} calls within a minute in one official's name; usually {usual} at most.",
     )
 
 
@@ -115,8 +115,9 @@ def off_hours(who: Who, at: float, *, seen: int, usual: float, active: int, nigh
         seen / (seen + bound),
         {"requests": seen, "minutes": 60},
         {"requests": round(usual), "days_with_off_hours": nights, "days": active},
-        f"{seen} lời gọi ngoài giờ hành chính; trong {active} ngày gần đây chỉ {nights} ngày có dùng ngoài giờ.",
-        f"{seen} calls outside office hours; only {nights} of the last {active} days had any.",
+        f"{numerals.whole(seen)} lời gọi ngoài giờ hành chính; trong {active} ngày gần đây "
+        f"{f'chỉ {nights} ngày' if nights else 'không ngày nào'} có dùng ngoài giờ.",
+        f"{seen:,} calls outside office hours; {nights or 'none'} of the last {active} days had any.",
     )
 
 
@@ -133,8 +134,8 @@ def new_use(who: Who, at: float, *, name: str, kind: str, known: int, newly: int
         0.8 if peers <= 1 else 0.5,
         {kind: name},
         {"known": known, "peers_using_it": peers},
-        f"Lần đầu dùng {what[0]} {name}; trước nay khoá này chỉ dùng {known}.",
-        f"First use of the {what[1]} {name}; so far this key used {known}.",
+        f"Lần đầu dùng {what[0]} {name}; trước nay khoá này chỉ dùng {known} {what[0]}.",
+        f"First use of the {what[1]} {name}; different ones that this key used so far: {known}.",
     )
 
 

@@ -22,8 +22,9 @@ def wrong(who: Who, at: float, *, seen: int, requests: int, share: float, top: f
         min(1.0, power / 30),
         {"wrong": seen, "requests": requests, "minutes": 5},
         {"share": round(share, 4)},
-        f"{seen} trong {requests} lời gọi bị lỗi phía người gọi trong 5 phút; thường {numerals.vi(share, '.1%')}.",
-        f"{seen} of {requests} calls were wrong within 5 minutes; usual are {share:.1%}.",
+        f"{numerals.whole(seen)} trong {numerals.whole(requests)} lời gọi bị lỗi phía người gọi trong 5 phút; "
+        f"thường {numerals.vi(share, '.1%')}.",
+        f"{seen:,} of {requests:,} calls were wrong within 5 minutes; usually {share:.1%}.",
     )
 
 
@@ -40,8 +41,9 @@ def refused(who: Who, at: float, *, seen: int, requests: int, share: float) -> F
         min(1.0, power / 30),
         {"refused": seen, "requests": requests, "minutes": 5},
         {"share": round(share, 4)},
-        f"{seen} trong {requests} lời gọi bị từ chối trong 5 phút; thường {numerals.vi(share, '.1%')}.",
-        f"{seen} of {requests} calls were refused within 5 minutes; usual are {share:.1%}.",
+        f"{numerals.whole(seen)} trong {numerals.whole(requests)} lời gọi bị từ chối trong 5 phút; "
+        f"thường {numerals.vi(share, '.1%')}.",
+        f"{seen:,} of {requests:,} calls were refused within 5 minutes; usually {share:.1%}.",
     )
 
 
@@ -57,9 +59,10 @@ def limit(who: Who, at: float, *, minutes: int, top: float, limited: int) -> Fin
         minutes / (minutes + 4),
         {"minutes_over_the_limit": minutes, "limited": limited},
         {"minutes_over_the_limit": round(top)},
-        f"Chạm hạn mức trong {minutes} phút của giờ vừa qua ({limited} lời gọi); thường tối đa {top:.0f}.",
-        f"Ran into its limit in {minutes} different minutes of the last hour ({limited} calls); "
-        f"usual are {top:.0f} at most.",
+        f"Giờ vừa qua có {minutes} phút chạm hạn mức ({numerals.whole(limited)} lời gọi); "
+        f"thường nhiều nhất {top:.0f} phút.",
+        f"Ran into its limit in {minutes} different minutes of the last hour ({limited:,} calls); "
+        f"usually {top:.0f} at most.",
     )
 
 
@@ -75,6 +78,6 @@ def forged(who: Who, at: float, *, seen: int, good: int) -> Finding | None:
         seen / (seen + 2),
         {"refused": seen, "genuine": good, "minutes": 60},
         {"refused": 0},
-        f"{seen} lời gọi lại không qua được kiểm tra trong một giờ từ cùng một địa chỉ.",
-        f"{seen} callbacks failed verification within an hour from one address.",
+        f"{numerals.whole(seen)} lời gọi lại không qua được kiểm tra trong một giờ từ cùng một địa chỉ.",
+        f"{seen:,} callbacks failed verification within an hour from one address.",
     )

@@ -47,8 +47,10 @@ def up(who: Who, at: float, hour: Volume, strain: Volume) -> Finding | None:
             "at_most": math.ceil(hour.bound),
             "burst": _whole(strain.bound),
         },
-        f"{hour.amount:.0f} lời gọi trong 60 phút; giờ này thường có {hour.normal:.0f}, tối đa {hour.bound:.0f}.",
-        f"{hour.amount:.0f} calls in 60 minutes; usual at this hour {hour.normal:.0f}, at most {hour.bound:.0f}.",
+        f"{numerals.whole(hour.amount)} lời gọi trong 60 phút; giờ này thường có {numerals.whole(hour.normal)}, "
+        f"nhiều nhất {numerals.whole(hour.bound)}.",
+        f"{hour.amount:,.0f} calls in 60 minutes; usual at this hour: {hour.normal:,.0f}, "
+        f"at most {hour.bound:,.0f}.",
     )
 
 
@@ -69,10 +71,11 @@ def data_out(who: Who, at: float, sent: Volume, rows: Volume) -> Finding | None:
         ratio / (1 + ratio),
         {"bytes": int(sent.amount), "rows": int(rows.amount), "minutes": 60},
         {"bytes": round(sent.normal), "rows": round(rows.normal), "bytes_at_most": _whole(sent.bound)},
-        f"{numerals.vi(sent.amount / 1e6, '.1f')} MB và {rows.amount:.0f} bản ghi ra ngoài trong 60 phút; "
-        f"thường {numerals.vi(sent.normal / 1e6, '.1f')} MB và {rows.normal:.0f}.",
-        f"{sent.amount / 1e6:.1f} MB and {rows.amount:.0f} rows went out in 60 minutes; "
-        f"usual are {sent.normal / 1e6:.1f} MB and {rows.normal:.0f}.",
+        f"{numerals.vi(sent.amount / 1e6, ',.1f')} MB và {numerals.whole(rows.amount)} bản ghi ra ngoài "
+        f"trong 60 phút; thường {numerals.vi(sent.normal / 1e6, ',.1f')} MB "
+        f"và {numerals.whole(rows.normal)} bản ghi.",
+        f"{sent.amount / 1e6:,.1f} MB and {rows.amount:,.0f} rows went out in 60 minutes; "
+        f"usually {sent.normal / 1e6:,.1f} MB and {rows.normal:,.0f} rows.",
     )
 
 
@@ -90,8 +93,8 @@ def down(who: Who, at: float, hours: Sequence[Volume]) -> Finding | None:
         1 - amount / max(normal, 1),
         {"requests": int(amount), "minutes": 60 * len(hours)},
         {"requests": round(normal)},
-        f"Chỉ {amount:.0f} lời gọi trong {len(hours)} giờ; thường có {normal:.0f}.",
-        f"Only {amount:.0f} calls in {len(hours)} hours; usual are {normal:.0f}.",
+        f"Chỉ {numerals.whole(amount)} lời gọi trong {len(hours)} giờ; thường có {numerals.whole(normal)}.",
+        f"Only {amount:,.0f} calls in {len(hours)} hours; usually {normal:,.0f}.",
     )
 
 
@@ -108,8 +111,9 @@ def silence(who: Who, at: float, *, silent_minutes: float, longest_gap: int, an_
         missing / (missing + LEAST_MISSING * CLUMP),
         {"silent_minutes": round(silent_minutes)},
         {"requests_an_hour": round(an_hour, 1), "longest_gap_minutes": longest_gap},
-        f"Không có lời gọi nào trong {silent_minutes:.0f} phút; giờ này thường có {an_hour:.0f} lời gọi mỗi giờ.",
-        f"No call for {silent_minutes:.0f} minutes; usual at this hour are {an_hour:.0f} an hour.",
+        f"Không có lời gọi nào trong {numerals.whole(silent_minutes)} phút; "
+        f"giờ này thường có {numerals.whole(an_hour)} lời gọi mỗi giờ.",
+        f"No call for {silent_minutes:,.0f} minutes; usually {an_hour:,.0f} an hour at this time.",
     )
 
 
@@ -145,8 +149,10 @@ def drift(who: Who, at: float, days: Sequence[float]) -> Finding | None:
         1 - 1 / ratio,
         {"requests_a_day": round(mean), "growth": round(ratio, 2)},
         {"requests_a_day": round(middle)},
-        f"Năm ngày làm việc gần đây trung bình {mean:.0f} lời gọi và còn tăng; trước đó thường {middle:.0f}.",
-        f"The last five working days had {mean:.0f} calls on average, growing; {middle:.0f} were usual before.",
+        f"Năm ngày làm việc gần đây trung bình {numerals.whole(mean)} lời gọi mỗi ngày "
+        f"và còn tăng; trước đó thường {numerals.whole(middle)}.",
+        f"The last five working days had {mean:,.0f} calls a day on average, growing; "
+        f"{middle:,.0f} were usual before.",
     )
 
 

@@ -49,11 +49,11 @@ _COLUMNS = (
     Column("purpose", "records.purpose"),
     Column("dossier_code", "records.dossier_code", "code", link="by_dossier_code"),
     Column("address", "records.address", "code", link="by_address"),
-    Column("status", "records.status", "number"),
+    Column("status", "records.status", "number", only_in_file=True),
     Column("outcome", "records.outcome", "chip", link="by_outcome"),
     Column("took_ms", "records.took_ms", "number"),
     Column("rows", "records.rows", "number"),
-    Column("request_id", "records.request_id", "code", link="href"),
+    Column("request_id", "records.request_id", "code", link="href", only_in_file=True),
 )
 
 

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from lienthong.api_keys import responses
 from lienthong.console.accounts import register
-from lienthong.console.web import charts, forms, security_reading
+from lienthong.console.web import alert_subjects, charts, forms, security_reading
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
-from lienthong.core import errors
+from lienthong.core import errors, numerals
 from lienthong.monitoring import alert_rules, alerts, notify, responding
 from lienthong.monitoring.detectors import findings
 
@@ -65,25 +65,13 @@ def sentence(visit: Visit, alert: Mapping[str, Any]) -> str:
     return str(alert["sentence_vi" if visit.words.language == "vi" else "sentence_en"])
 
 
-def about(visit: Visit, alert: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Say whom an alert is about."""
-    if alert["key_id"]:
-        return names.get(alert["key_id"]) or visit.words("alerts.key_gone", id=alert["key_id"][:8])
-    for name in ("official", "address", "operation"):
-        if alert[name]:
-            return f"{visit.words(f'alerts.{name}')} {alert[name]}"
-    return visit.words("alerts.the_hub")
-
-
 def line(visit: Visit, alert: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Make the row of an alert in a list."""
-    about_href = visit.link("keys.one", None, id=alert["key_id"]) if alert["key_id"] in names else ""
-    if alert["official"] and not alert["key_id"]:
-        about_href = visit.link("officials.one", None, code=alert["official"])
+    about, about_href = alert_subjects.about(visit, alert, names)
     return {
         **alert,
         "sentence": sentence(visit, alert),
-        "about": about(visit, alert, names),
+        "about": about,
         "about_href": about_href,
         "next": visit.words(f"alerts.next_{alert['state']}") if alert["state"] != alerts.CLOSED else "",
         "rule_title": title(visit, alert["rule"]),
@@ -130,11 +118,16 @@ async def one(visit: Visit) -> Response:
 
 
 def records_of(visit: Visit, alert: Mapping[str, Any]) -> str:
-    """Give the address of the records that an alert is about."""
+    """Give the address of the records that an alert is about; nothing where it names nobody."""
     told = alert["records"]
     query = {name: told[name] for name in ("key_id", "official", "address") if told.get(name)}
-    if told.get("operation") and alert["key_id"]:
-        query["operation"] = told["operation"]
+    if not query:  # then it would be everything that anybody did in that time
+        return ""
+    operation = told.get("operation") or ""
+    if operation.startswith("subject:"):  # a citizen's digest, which no address holds
+        query["personal"] = "yes"
+    elif operation:
+        query["operation"] = operation
     return visit.link("records", {"from": told["since"], "to": told["until"], **query, "alert": alert["id"]})
 
 
@@ -175,8 +168,10 @@ def _figures(visit: Visit, alert: Mapping[str, Any]) -> list[tuple[str, Any, Any
 def _figure(visit: Visit, name: str, value: Any) -> Any:
     """Write a figure of a finding: shares in percent, other fractions with their decimals."""
     if isinstance(value, float):
-        text = f"{value * 100:.3g}%" if name.endswith("share") else f"{value:.4g}"
-        return text.replace(".", ",") if visit.words.language == "vi" else text
+        is_share = name.endswith("share")
+        value, form = (100 * value, ".3g") if is_share else (value, ",.0f" if abs(value) >= 1000 else ".4g")
+        text = numerals.vi(value, form) if visit.words.language == "vi" else format(value, form)
+        return f"{text}%" if is_share else text
     return forms.number(value, visit.words) if isinstance(value, int) else value
 
 
@@ -191,7 +186,7 @@ async def timeline(visit: Visit) -> Response:
     items += [
         {
             "at": row["at"],
-            "title": f"{visit.words.of('acts', row['act'])} · {row['actor']}",
+            "title": f"{_begun(visit.words.of('acts', row['act']))} · {row['actor']}",
             "detail": row["reason"],
             "state": "",
             "href": "",
@@ -217,6 +212,11 @@ async def timeline(visit: Visit) -> Response:
     )
 
 
+def _begun(text: str) -> str:
+    """Begin a line with a capital; the rest stays, as it may hold names."""
+    return text[:1].upper() + text[1:]
+
+
 def _of_alerts(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     items = []
     for row in rows:
@@ -225,6 +225,7 @@ def _of_alerts(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
         items.append({"at": row["found_at"], "title": told, "detail": "", "state": row["severity"], "href": href})
         if row["closed_at"]:
             verdict = visit.words("alerts.was_closed", verdict=visit.words.of("verdict", row["closed_as"]))
+            verdict = f"{verdict} · {title(visit, row['rule'])}"
             detail = f"{row['closed_by']}: {row['closed_reason']}"
             items.append({"at": row["closed_at"], "title": verdict, "detail": detail, "state": "", "href": href})
     return items
@@ -233,12 +234,12 @@ def _of_alerts(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
 def _of_responses(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     items = []
     for row in rows:
-        kind = visit.words.of("response", row["kind"])
+        kind = visit.words.of("response", row["kind"]).capitalize()
         until = f"{visit.words('alerts.until')} {forms.moment(row['until'], visit.words)}"
         detail = f"{row['begun_by']}: {row['reason']} ({until})"
         items.append({"at": row["begun_at"], "title": kind, "detail": detail, "state": "", "href": ""})
         if row["undone_at"]:
-            told = visit.words("alerts.was_undone", kind=kind)
+            told = visit.words("alerts.was_undone", kind=kind.lower())
             detail = f"{row['undone_by']}: {row['undone_reason']}"
             items.append({"at": row["undone_at"], "title": told, "detail": detail, "state": "", "href": ""})
     return items

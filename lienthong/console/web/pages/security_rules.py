@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lienthong.api_keys import responses
-from lienthong.console.web import security_reading
+from lienthong.console.web import alert_subjects, security_reading
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.pages import security_alerts
 from lienthong.console.web.routing import Routes
@@ -38,9 +38,17 @@ async def show(visit: Visit) -> Response:
     counted = await alerts.counts(visit.hub.storage)
     rows = [_row(visit, row, counted.get(row["rule"], {})) for row in await alert_rules.listed(visit.hub.storage)]
     listing = Listing("rules", _COLUMNS, rows, visit.path, visit.query, total=len(rows)).sorted()
-    silences = await security_reading.silences(visit.hub, visit.now)
+    silences = await _silences(visit)
     names = {row["rule"]: row["title"] for row in rows}
     return visit.listed(listing, "security/rules.html", silences=silences, names=names)
+
+
+async def _silences(visit: Visit) -> list[dict[str, Any]]:
+    found = await security_reading.silences(visit.hub, visit.now)
+    parts = [alert_subjects.parted(row["entity"] or "") for row in found]
+    keys = await security_reading.key_names(visit.hub, (part.get("key_id") for part in parts))
+    told = [alert_subjects.about(visit, part, keys) if part else ("", "") for part in parts]
+    return [{**row, "about": text, "about_href": href} for row, (text, href) in zip(found, told, strict=True)]
 
 
 def _row(visit: Visit, row: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
