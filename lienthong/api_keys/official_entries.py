@@ -186,14 +186,18 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str, str]] = {
     "full_name": (
         _printable(100),
         "Cần họ và tên, tối đa 100 ký tự.",
-        "The whole name is needed, of at most 100 characters.",
+        "The full name is needed, of at most 100 characters.",
     ),
     "phone": (
         _PHONE,
         "Số điện thoại có 9 đến 11 chữ số, bắt đầu bằng 0 (ô trong bảng tính phải ở dạng văn bản).",
         "The telephone number has 9 to 11 digits and begins with 0 (in a spreadsheet, the cell must be text).",
     ),
-    "email": (_EMAIL, "Thư điện tử chưa đúng dạng ten@co-quan.vn.", "The mail address is none."),
+    "email": (
+        _EMAIL,
+        "Thư điện tử chưa đúng dạng ten@co-quan.vn.",
+        "This is no email address; it looks like name@agency.vn.",
+    ),
     "position": (_printable(100), "Chức vụ tối đa 100 ký tự.", "The position has at most 100 characters."),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from lienthong.api_keys import keys
-from lienthong.console.web import forms
+from lienthong.console.web import forms, grant_matrix
 from lienthong.console.web.words import Words
 from lienthong.core import errors
 
@@ -65,15 +65,20 @@ def _facts(record: keys.KeyRecord) -> Mapping[str, str]:
         "Liên hệ": record.contact,
         "Mục đích": record.purpose,
         "Văn bản cấp": record.decision_number,
-        "Quyền gọi": ", ".join(record.grants),
+        "Quyền gọi": "; ".join(_right(name) for name in record.grants),
         "Hạn mức": "; ".join(forms.limit(it, Words("vi")) for it in record.limits),
         "Địa chỉ được dùng": ", ".join(record.addresses) or "mọi địa chỉ (không giới hạn)",
-        "Giờ được dùng": "; ".join(record.hours) or "mọi lúc",
+        "Giờ được dùng": forms.hours(record.hours, Words("vi")) or "mọi lúc",
         "Ngày cấp": f"{record.issued_at:%d/%m/%Y}, {record.issued_by}",
         "Người duyệt": record.approved_by or "chưa duyệt: khoá chưa dùng được",
         "Hết hạn": f"{record.expires_at:%d/%m/%Y %H:%M}",
         "Phải xác nhận lại trước": f"{record.confirm_by:%d/%m/%Y}",
     }
+
+
+def _right(name: str) -> str:
+    """Say what a right opens: whoever signs the sheet need not know the names of operations."""
+    return f"{name} ({grant_matrix.about(name, Words('vi'))})"
 
 
 def _key(key: str | None) -> str:

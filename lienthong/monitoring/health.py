@@ -81,10 +81,13 @@ async def check_upkeep(hub: Hub) -> records.CheckResult:
             en="Not in the timetable: somebody runs `lienthong journal roll`.",
         )
     if run is None or not run["last_outcome"]:
-        vi, en = "Việc dọn sổ nhật ký hằng đêm chưa chạy lần nào.", "The record has not been tidied yet."
+        vi, en = (
+            "Sổ truy cập chưa được dọn lần nào; việc này chạy hằng đêm.",
+            "The record has not been tidied yet; this runs at night.",
+        )
     else:
         at = run["last_due_at"].astimezone(clock.VIETNAM).strftime("%d/%m/%Y %H:%M")
-        vi = f"Dọn sổ nhật ký lần cuối lúc {at}: {run['last_outcome']}"
+        vi = f"Dọn sổ truy cập lần cuối lúc {at}: {run['last_outcome']}"
         en = f"The record was last tidied at {at}: {run['last_outcome']}"
     has_failed = run is not None and run["last_outcome"].startswith(("Client.", "Server."))
     is_late = run is not None and _is_overdue(expression, run["last_due_at"], hub.now())

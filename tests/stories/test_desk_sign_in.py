@@ -170,6 +170,91 @@ async def test_a_recovery_code_is_good_once(stage: desk.Stage) -> None:
         assert (await visitor.sign_in("lan", code=codes[4].replace("-", ""))).status_code == 303
 
 
+# ---------------------------------------------------------- the telephone is lost, and the recovery codes with it
+
+
+async def test_who_lost_the_telephone_has_the_second_step_taken_away_by_an_administrator(
+    stage: desk.Stage,
+) -> None:
+    async with stage.signed_in("lan", "operator") as lan, stage.signed_in("quan", "administrator") as quan:
+        totp, codes = await with_second_step(lan, stage.time)
+        await quan.open("/accounts/lan")
+        path = second_step_of(quan.page)
+        assert (await quan.send(path, reason="")).status_code == 400
+        assert totp.secret not in quan.page
+        answer = await quan.send(path, reason="mất điện thoại, đã gặp mặt")
+        assert answer.status_code == 303
+        await quan.open(answer.headers["location"])
+        assert "Đã bỏ bước hai" in quan.page
+        assert f'action="{path}"' not in quan.page
+        await lan.open("/messages")
+        assert "Đăng nhập" in lan.page
+        assert (await lan.sign_in("lan")).status_code == 303
+        assert "Chưa bật" in (await lan.open("/own")).text
+        _, anew = await with_second_step(lan, stage.time)
+        await lan.send("/sign-out")
+        stage.time.pass_by(minutes=1)
+        assert (await lan.sign_in("lan", code=codes[0])).status_code == 400
+        assert (await lan.sign_in("lan", code=anew[0])).status_code == 303
+    (act,) = (
+        row
+        for row in await trail(stage)
+        if row["act"] == "accounts.second_step" and row["actor"] == "quan" and row["outcome"] == "done"
+    )
+    assert act["reason"] == "mất điện thoại, đã gặp mặt"
+    assert (act["before"]["second_step"], act["after"]["second_step"]) == (True, False)
+    assert not any(codes[0] in str(row) or totp.secret in str(row) for row in await trail(stage))
+
+
+@pytest.mark.parametrize("role", ["operator", "security_officer", "key_manager", "auditor"])
+async def test_nobody_but_an_administrator_takes_a_second_step_away(stage: desk.Stage, role: str) -> None:
+    async with stage.signed_in("lan", "operator") as lan, stage.signed_in("minh", role) as minh:
+        await with_second_step(lan, stage.time)
+        lan_id = next(row["id"] for row in await stage.rows(tables.accounts) if row["name"] == "lan")
+        await minh.open(f"/accounts/{lan_id}")
+        assert "/second-step" not in minh.page.split("<main")[-1]
+        answer = await minh.send(f"/accounts/{lan_id}/second-step", reason="cho tiện")
+        assert answer.status_code == 403
+        assert (await lan.client.get("/messages")).status_code == 200
+    assert all(row["totp_secret"] for row in await stage.rows(tables.accounts) if row["name"] == "lan")
+
+
+async def test_an_open_administrators_browser_was_enough_to_take_the_account_over(stage: desk.Stage) -> None:
+    async with stage.signed_in("quan", "administrator") as quan:
+        await with_second_step(quan, stage.time)
+        await quan.open("/accounts/quan")
+        own = next(row["id"] for row in await stage.rows(tables.accounts) if row["name"] == "quan")
+        for place in ("second-step", "password", "passkeys", "link"):
+            assert f'action="/accounts/{own}/{place}"' not in quan.page, place
+            answer = await quan.send(
+                f"/accounts/{own}/{place}", password="mot-mat-khau-khac-1", key="dvcqg-0001", reason="của tôi"
+            )
+            assert answer.status_code == 409, place
+            assert "Tài khoản của tôi" in answer.text
+        assert (await quan.client.get("/accounts")).status_code == 200
+        assert 'href="/own"' in quan.page.split("<main")[-1]
+    (row,) = await stage.rows(tables.accounts)
+    assert row["totp_secret"]
+    assert row["outside"] is None
+
+
+async def test_taking_away_a_second_step_that_is_not_there_says_so(stage: desk.Stage) -> None:
+    async with stage.signed_in("lan", "operator") as lan, stage.signed_in("quan", "administrator") as quan:
+        await with_second_step(lan, stage.time)
+        await quan.open("/accounts/lan")
+        path = second_step_of(quan.page)
+        assert (await quan.send(path, reason="mất điện thoại")).status_code == 303
+        assert (await lan.sign_in("lan")).status_code == 303
+        assert (await quan.send(path, reason="bấm lần nữa")).status_code == 409
+        assert (await lan.client.get("/messages")).status_code == 200
+
+
+def second_step_of(page: str) -> str:
+    found = re.search(r'action="(/accounts/[0-9a-f-]+/second-step)"', page)
+    assert found
+    return found[1]
+
+
 async def test_a_password_set_by_another_is_changed_before_anything_else(stage: desk.Stage) -> None:
     await stage.add("lan", "administrator", must_change=True)
     async with stage.visitor() as lan:

@@ -124,7 +124,9 @@ def _entry(row: official_forms.Row, *, now: datetime) -> official_entries.Entry 
     unread = {cell.column for cell in bad}
     for name in (name for name, said in days.items() if said is None):
         if official_forms.COLUMNS[name] not in unread:
-            bad.append(_bad(row.number, name, "Cần ngày, ví dụ 15/01/2026.", "A day is needed, 15/01/2026."))
+            bad.append(
+                _bad(row.number, name, "Cần ngày, ví dụ 15/01/2026.", "A day is needed, for example 15/01/2026.")
+            )
     known = {
         "valid_from": official_entries.begins(days["valid_from"] or date(2000, 1, 1)),
         "valid_until": official_entries.ends(days["valid_until"] or date(2000, 1, 1)),

@@ -299,7 +299,7 @@ def _must_be_named(name: str, full_name: str) -> None:
         en = "A name has small letters, digits and . _ -, 2 to 60 of them, a letter first."
         problems.append(errors.FieldProblem("name", vi, en))
     if not 2 <= len(full_name.strip()) <= 200:
-        problems.append(errors.FieldProblem("full_name", "Hãy ghi họ và tên.", "The whole name is needed."))
+        problems.append(errors.FieldProblem("full_name", "Hãy ghi họ và tên.", "The full name is needed."))
     if problems:
         raise errors.InvalidRequest(problems=tuple(problems))
 

@@ -69,9 +69,13 @@ async def set_up(
 
 
 async def take_away(store: storage.Storage, name: str, *, act: acts.Act) -> register.Account:
-    """Take the second step away, for somebody who lost the telephone and the recovery codes."""
+    """Take the second step away, for somebody who lost the telephone and the recovery codes. Raises Conflict."""
 
-    async def decide(_tx: AsyncConnection, _held: register.Account) -> dict[str, Any]:
+    async def decide(_tx: AsyncConnection, held: register.Account) -> dict[str, Any]:
+        if not held.has_second_step:
+            raise errors.Conflict(
+                "this account has no second step", detail_vi="Tài khoản này không có bước hai để bỏ."
+            )
         return {"totp_secret": None, "totp_step": 0, "recovery": []}
 
     return await register.changed(store, name, decide, act=act)

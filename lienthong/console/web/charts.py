@@ -117,19 +117,19 @@ def heat_map(
 ) -> Markup:
     """Draw a table of shades: five steps of one colour, the figure of each in its title and in the table."""
     top = max([value for line in cells for value in line] + [1.0])
-    size, left, above = 18, 60, 16
+    size, tall, left, above = 18, 14, 60, 16
     parts = []
     for at, name in enumerate(columns):
         parts.append(f'<text x="{left + at * size + size / 2}" y="11" class="tick middle">{escape(name)}</text>')
     for down, (name, line) in enumerate(zip(rows, cells, strict=True)):
-        y = above + down * size
-        parts.append(f'<text x="{left - 6}" y="{y + 13}" class="tick end">{escape(name)}</text>')
+        y = above + down * tall
+        parts.append(f'<text x="{left - 6}" y="{y + 10}" class="tick end">{escape(name)}</text>')
         for across, value in enumerate(line):
             shade = 0 if value <= 0 else min(int(value / top * 4.999) + 1, 5)
             tip = f"<title>{escape(name)}, {escape(columns[across])}: {figure(value)}</title>"
-            rect = _rect(left + across * size, y, size - 1, size - 1, f"heat{shade}")
+            rect = _rect(left + across * size, y, size - 1, tall - 1, f"heat{shade}")
             parts.append(f"<g>{tip}{rect}</g>")
-    drawing = _svg("heat", left + len(columns) * size, above + len(rows) * size, title, "".join(parts))
+    drawing = _svg("heat", left + len(columns) * size, above + len(rows) * tall, title, "".join(parts))
     shades = [("0", "heat0"), *(("", f"heat{step}") for step in range(1, 5)), (f"{figure(top)} {unit}", "heat5")]
     drawing += _legend(shades)
     table = [(escape(name), *(figure(value) for value in line)) for name, line in zip(rows, cells, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,8 @@ _BROWSERS = (
     ("Safari", r"Version(?=/.*Safari)"),
 )
 _MACHINES = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "Linux")
+_RATE = re.compile(r"([1-9]\d*)/(second|minute|hour|day|month)")
+_DAY_NAME = re.compile(r"\b(?:mon|tue|wed|thu|fri|sat|sun)\b")
 _SPAN_S = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -74,7 +77,7 @@ def span(value: timedelta | float | None, words: Words) -> str:
     return words("frame.seconds", count=max(seconds, 0))
 
 
-def hours(value: timedelta, words: Words) -> str:
+def office_hours(value: timedelta, words: Words) -> str:
     """Write office time in hours: a day of it is not a day of the calendar."""
     told = value.total_seconds() / 3600
     return number(round(told) if told >= 10 else round(told, 1), words)
@@ -85,7 +88,7 @@ def hours_left(value: timedelta | None, words: Words) -> str:
     if value is None:
         return NOTHING
     word = "frame.hours" if value >= timedelta(0) else "frame.hours_over"
-    return words(word, count=hours(abs(value), words))
+    return words(word, count=office_hours(abs(value), words))
 
 
 def ago(value: datetime | None, words: Words, *, now: datetime) -> Markup:
@@ -120,6 +123,26 @@ def limit(stated: str, words: Words) -> str:
     unit = words(f"keys.unit_{it.unit}") if it.kind != "flight" else ""
     said = words(f"keys.limit_{it.kind}", count=number(it.quota, words), unit=unit)
     return f"{it.operation}: {said}" if it.operation else said
+
+
+def limits_in_short(stated: Iterable[str], words: Words) -> str:
+    """Write several limits for a column whose head says what is counted: `600/phút; 20.000/giờ`."""
+    parts = []
+    for text in stated:
+        plain = _RATE.fullmatch(text)
+        unit = words(f"keys.unit_{plain[2]}") if plain else ""
+        parts.append(f"{number(int(plain[1]), words)}/{unit}" if plain else limit(text, words))
+    return "; ".join(parts)
+
+
+def hours(stated: Iterable[str], words: Words) -> str:
+    """Write when a key may call: `T2-T6 07:00-18:00`, in English Mon-Fri."""
+    return "; ".join(_DAY_NAME.sub(lambda found: words(f"keys.day_{found[0]}"), text) for text in stated)
+
+
+def day_of_year(value: date, words: Words) -> str:
+    """Write a day where the year is plain: 15/01 in Vietnamese, 15 Jan in English."""
+    return value.strftime("%d/%m" if words.language == "vi" else "%d %b")
 
 
 def browser(agent: str) -> str:

@@ -22,11 +22,17 @@ class Right:
     about: str
     through: str | None
     is_personal: bool = False
+    is_special: bool = False
 
     @property
     def is_held(self) -> bool:
         """Whether it is held at all."""
         return self.through is not None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is held by its own name, not through a wider grant."""
+        return self.through == self.grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,11 @@ class Group:
     name: str
     whole: Right
     rights: tuple[Right, ...]
+
+    @property
+    def word(self) -> str:
+        """Give the name as the words have it."""
+        return self.name.replace(":", "_")
 
 
 def matrix(held: Collection[str], words: Words) -> list[Group]:
@@ -81,4 +92,5 @@ def told(operation: str, words: Words) -> str:
 def _right(name: str, held: Collection[str], words: Words) -> Right:
     operation = _OPERATIONS.get(name)
     is_personal = operation.personal if operation else name.startswith(grants.FIELDS)
-    return Right(name, name.partition(".")[2], about(name, words), grants.granted_by(held, name), is_personal)
+    short, through = name.partition(".")[2], grants.granted_by(held, name)
+    return Right(name, short, about(name, words), through, is_personal, name in grants.EXTRA)

@@ -290,6 +290,10 @@ class Shown:
         """Write how often a key may call."""
         return "; ".join(forms.limit(it, self.visit.words) for it in stated)
 
+    def hours(self, stated: Iterable[str]) -> str:
+        """Write when a key may call."""
+        return forms.hours(stated, self.visit.words)
+
     def browser(self, agent: str) -> str:
         """Name a browser."""
         return forms.browser(agent)

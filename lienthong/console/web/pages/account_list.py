@@ -46,11 +46,17 @@ async def show(visit: Visit) -> Response:
 async def one(visit: Visit) -> Response:
     """Show one account with its sessions and what may be done to it."""
     account = await register.show(visit.hub.storage, visit.param("id"))
+    is_own = account.id == visit.who.id
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, account.id, now=visit.now, idle=idle)
     held = await passkeys.listed(visit.hub.storage, account.id)
     return visit.page(
-        "account.html", account=account, sessions=found, passkeys=held, all_roles=list(register.Role)
+        "account.html",
+        account=account,
+        is_own=is_own,
+        sessions=found,
+        passkeys=held,
+        all_roles=list(register.Role),
     )
 
 
@@ -73,6 +79,20 @@ def _typed(visit: Visit) -> str:
     return value if isinstance(value, str) else ""
 
 
+async def _anothers(visit: Visit) -> str:
+    """Give whose way of signing in is to be changed: not one's own, for which My account asks for the present one.
+
+    Or an administrator's browser left open would be enough to take the account over.
+    """
+    account = await register.show(visit.hub.storage, visit.param("id"))
+    if account.id == visit.who.id:
+        raise errors.Conflict(
+            "this is your own account: use My account, which asks for your password first",
+            detail_vi="Đây là tài khoản của chính bạn: hãy làm ở “Tài khoản của tôi”, nơi hỏi mật khẩu trước.",
+        )
+    return account.id
+
+
 @routes.act("accounts.roles")
 async def set_roles(visit: Visit) -> Response:
     """Change what somebody may do."""
@@ -86,7 +106,7 @@ async def set_password(visit: Visit) -> Response:
     """Set a new first password; whoever sits there with the old one is put out."""
     act = visit.act("accounts.password")
     changed = await register.set_password(
-        visit.hub.storage, visit.param("id"), _typed(visit), by_owner=False, act=act
+        visit.hub.storage, await _anothers(visit), _typed(visit), by_owner=False, act=act
     )
     await _end_all(visit, changed.id)
     return visit.go("accounts.one", id=changed.id, said="accounts.password_set")
@@ -96,7 +116,7 @@ async def set_password(visit: Visit) -> Response:
 async def take_second_step_away(visit: Visit) -> Response:
     """Take the second step away from somebody who lost it."""
     act = visit.act("accounts.second_step")
-    changed = await second_step.take_away(visit.hub.storage, visit.param("id"), act=act)
+    changed = await second_step.take_away(visit.hub.storage, await _anothers(visit), act=act)
     await _end_all(visit, changed.id)
     return visit.go("accounts.one", id=changed.id, said="accounts.step_taken")
 
@@ -105,7 +125,7 @@ async def take_second_step_away(visit: Visit) -> Response:
 async def take_passkeys_away(visit: Visit) -> Response:
     """Take all passkeys away from somebody who lost them."""
     act = visit.act("accounts.passkeys")
-    changed = await passkeys.take_away(visit.hub.storage, visit.param("id"), act=act)
+    changed = await passkeys.take_away(visit.hub.storage, await _anothers(visit), act=act)
     await _end_all(visit, changed.id)
     return visit.go("accounts.one", id=changed.id, said="accounts.passkeys_taken")
 
@@ -121,7 +141,12 @@ async def link(visit: Visit) -> Response:
         )
     act = visit.act("accounts.link")
     changed = await register.link(
-        visit.hub.storage, visit.hub.vault, visit.param("id"), provider=provider, key=visit.text("key"), act=act
+        visit.hub.storage,
+        visit.hub.vault,
+        await _anothers(visit),
+        provider=provider,
+        key=visit.text("key"),
+        act=act,
     )
     return visit.go("accounts.one", id=changed.id, said="accounts.linked")
 

@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("system", "keys.system", sorts=True),
     Column("custodian", "keys.custodian", sorts=True),
     Column("grants", "keys.grants"),
-    Column("limits", "keys.limits"),
+    Column("limits", "keys.limits_of_calls"),
     Column("expires_at", "keys.expires", "ago", sorts=True),
     Column("last_at", "keys.last_used", "ago", sorts=True),
 )
@@ -82,16 +82,18 @@ def _row(visit: Visit, it: keys.KeyRecord, used: uses.Use | None) -> dict[str, A
         "system": it.system,
         "custodian": it.custodian,
         "grants": _short(visit, it.grants),
-        "limits": "; ".join(forms.limit(stated, visit.words) for stated in it.limits),
-        "expires_at": it.expires_at,
+        "limits": forms.limits_in_short(it.limits, visit.words),
+        "expires_at": it.expires_at if it.revoked_at is None else None,
         "last_at": used.last_at if used else None,
         "href": visit.link("keys.one", None, id=it.id),
     }
 
 
 def _short(visit: Visit, held: tuple[str, ...]) -> str:
-    shown = ", ".join(held[:2])
-    return shown if len(held) <= 2 else visit.words("keys.and_more", shown=shown, count=len(held) - 2)
+    # The last one is said too, which takes no more room than that there is one more.
+    if len(held) <= 3:
+        return ", ".join(held)
+    return visit.words("keys.and_more", shown=", ".join(held[:2]), count=len(held) - 2)
 
 
 @routes.page("keys.one")
@@ -115,7 +117,7 @@ async def one(visit: Visit) -> Response:
         lives=_lives(visit, record, generations) if len(generations) > 1 else "",
         asked=asked.as_json() if asked else None,
         may_approve=asked is not None and asked.actor != visit.who.name,
-        used=Listing("addresses", _USES, used, visit.path, visit.query).sorted(),
+        used=Listing("addresses", _USES, used, visit.path, visit.query, total=len(used)).sorted(),
         acts=[_told(visit, row) for row in acts],
         held=held,
         two_people=visit.hub.settings.keys.two_people,
@@ -131,13 +133,16 @@ async def use(visit: Visit) -> Response:
     heat = charts.heat_map(
         found.cells,
         title=visit.words("keys.heat"),
-        rows=[f"{day:%d/%m}" for day in found.days],
+        rows=[forms.day_of_year(day, visit.words) for day in found.days],
         columns=[f"{hour:02d}" for hour in range(24)],
         unit=visit.words("keys.calls_an_hour"),
         figure=visit.figure,
     )
     is_old = visit.now - record.issued_at > _SOON
-    return visit.page("keys/use.html", key=record, use=found, lines=lines, heat=heat, is_old=is_old)
+    is_ended = record.state(visit.now) in ("revoked", "expired")
+    return visit.page(
+        "keys/use.html", key=record, use=found, lines=lines, heat=heat, is_old=is_old, is_ended=is_ended
+    )
 
 
 def _gauge(visit: Visit, it: key_use.LimitUse) -> Any:
@@ -215,7 +220,7 @@ async def one_operation(visit: Visit) -> Response:
             **_row(visit, it, None),
             "through": grants.granted_by(it.grants, name),
             "addresses": ", ".join(it.addresses) or visit.words("keys.anywhere"),
-            "hours": "; ".join(it.hours) or visit.words("keys.always"),
+            "hours": forms.hours(it.hours, visit.words) or visit.words("keys.always"),
         }
         for it in await _alive(visit)
         if grants.granted_by(it.grants, name)
@@ -228,7 +233,9 @@ async def one_operation(visit: Visit) -> Response:
     )
     listing = Listing("operation", columns, rows, visit.path, visit.query, total=len(rows)).sorted()
     about = grant_matrix.about(name, visit.words)
-    return visit.listed(listing, "keys/operation.html", name=name, about=about)
+    return visit.listed(
+        listing, "keys/operation.html", name=name, about=about, facts=_operation_row(visit, name, [])
+    )
 
 
 async def _alive(visit: Visit) -> list[keys.KeyRecord]:

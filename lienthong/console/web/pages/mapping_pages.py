@@ -305,11 +305,13 @@ def _files() -> dict[str, tuple[list[str], list[dict[str, Any]]]]:
         if file.name.endswith(".csv"):
             with file.open("r", encoding="utf-8") as opened:
                 lines = csv.DictReader(opened)
-                rows = [{name: _value(text) for name, text in row.items()} for row in lines]
+                rows = [{name: _value(name, text) for name, text in row.items()} for row in lines]
                 found[f"file_{file.name.removesuffix('.csv')}"] = (list(lines.fieldnames or ()), rows)
     return found
 
 
-def _value(text: str) -> Any:
-    """Read a day as one, so that it is written as days are here."""
+def _value(name: str, text: str) -> Any:
+    """Read a day as one, so that it is written as days are here; several codes stand apart."""
+    if name == "merged_from":
+        return ", ".join((text or "").split())
     return date.fromisoformat(text) if _DAY.fullmatch(text or "") else text

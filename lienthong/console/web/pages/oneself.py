@@ -20,11 +20,18 @@ _SEAL = "desk-second-step"
 @routes.page("own")
 async def show(visit: Visit) -> Response:
     """Show one's account."""
+    return await _own(visit)
+
+
+async def _own(visit: Visit, wrong: errors.InvalidRequest | None = None) -> Response:
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, visit.who.id, now=visit.now, idle=idle)
+    found.sort(key=lambda it: visit.session is None or it.id != visit.session.id)
     held = await passkeys.listed(visit.hub.storage, visit.who.id)
     return visit.page(
         "own.html",
+        status=wrong.status if wrong else 200,
+        wrong=_told(visit, wrong) if wrong else [],
         sessions=found,
         passkeys=held,
         shortest=passwords.SHORTEST,
@@ -32,9 +39,22 @@ async def show(visit: Visit) -> Response:
     )
 
 
+def _told(visit: Visit, wrong: errors.InvalidRequest) -> list[dict[str, str]]:
+    language = visit.words.language
+    return [it.as_json(language) for it in wrong.problems] or [{"detail": wrong.detail(language)}]
+
+
 @routes.act("own.password")
 async def change_password(visit: Visit) -> Response:
-    """Change one's password: the old one is asked for, other sessions end."""
+    """Change one's password: the old one is asked for, other sessions end. What was wrong is told at the form."""
+    try:
+        await _change_password(visit)
+    except errors.InvalidRequest as exc:
+        return await _own(visit, wrong=exc)
+    return visit.go("own", said="own.password_changed")
+
+
+async def _change_password(visit: Visit) -> None:
     old, new, again = (str(visit.form.get(name) or "") for name in ("old", "new", "again"))
     if new != again:
         problem = errors.FieldProblem("again", "Hai lần gõ mật khẩu mới khác nhau.", "The two new ones differ.")
@@ -48,7 +68,6 @@ async def change_password(visit: Visit) -> Response:
     act = acts.Act("accounts.password", visit.who.name, visit.now, "own password")
     await register.set_password(visit.hub.storage, visit.who.id, new, by_owner=True, act=act)
     await end_others(visit)
-    return visit.go("own", said="own.password_changed")
 
 
 async def must_know(visit: Visit, password: str, *, code: str | None = None) -> None:
