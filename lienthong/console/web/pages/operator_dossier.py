@@ -125,7 +125,7 @@ def _sentence(visit: Visit, late: operator_lateness.Late) -> str:
         elif isinstance(value, datetime):
             written[name] = forms.moment(value, t)
         elif isinstance(value, timedelta):
-            written[name] = forms.hours(value, t)
+            written[name] = forms.office_hours(value, t)
         else:
             written[name] = value
     return t(late.word, **written)
@@ -140,10 +140,10 @@ def _standing(visit: Visit, story: operator_story.Story) -> str:
     if ended is not None:
         if ended <= due:
             return t("dossier.in_time")
-        return t("dossier.ended_late", hours=forms.hours(calendar.working_hours_between(due, ended), t))
+        return t("dossier.ended_late", hours=forms.office_hours(calendar.working_hours_between(due, ended), t))
     if due > visit.now:
-        return t("dossier.hours_left", hours=forms.hours(calendar.working_hours_between(visit.now, due), t))
-    return t("dossier.hours_over", hours=forms.hours(calendar.working_hours_between(due, visit.now), t))
+        return t("dossier.hours_left", hours=forms.office_hours(calendar.working_hours_between(visit.now, due), t))
+    return t("dossier.hours_over", hours=forms.office_hours(calendar.working_hours_between(due, visit.now), t))
 
 
 @reveals.source("dossier.applicant")
