@@ -77,7 +77,8 @@ class Question:
         found |= {name: end.isoformat() for name in ("since", "until") if (end := getattr(self, name)) is not None}
         if self.subjects is not None:
             found["subjects"] = list(self.subjects)
-        return {**found, **({"refused": True} if self.is_refused else {})}
+        told = {"refused": self.is_refused, "personal": self.is_personal}
+        return found | {name: True for name, is_asked in told.items() if is_asked}
 
     def columns(self) -> set[str]:
         """Name the columns that the question looks at, apart from the time."""

@@ -235,7 +235,7 @@ async def test_the_record_is_searched_counted_and_that_is_recorded(stage: desk.S
         assert "30 lượt trong khoảng này" in lan.page
         assert 'class="chart histogram"' in lan.page
         assert "data-from=" in lan.page
-        await lan.open("/records?range=7d&refused=yes&official=can-bo-1")
+        await lan.open("/records?range=7d&refused=yes&personal=yes&official=can-bo-1")
         assert "bị từ chối" in lan.page
         await lan.open("/records/tops?range=7d")
         assert "can-bo-2" in lan.page
@@ -249,6 +249,8 @@ async def test_the_record_is_searched_counted_and_that_is_recorded(stage: desk.S
     asked = await trail(stage, "journal.search")
     assert [row["actor"] for row in asked] == ["lan"] * 5
     assert asked[0]["after"]["key_id"] == "key-3"
+    # That somebody listed what concerned persons was left out.
+    assert (asked[1]["after"]["refused"], asked[1]["after"]["personal"]) == (True, True)
     assert len(await trail(stage, "journal.count")) == 1
 
 
