@@ -53,6 +53,13 @@ def test_a_line_of_the_self_check_was_named_by_a_code() -> None:
     assert {name for name in named if f"check_parts.{name}" not in every()} == set()
 
 
+def test_a_word_stood_twice_in_a_file_and_only_the_last_counted() -> None:
+    for file in (Path(mapping_pages.__file__).parents[1] / "words").glob("*.yml"):
+        lines = (line.partition(":")[0] for line in file.read_text(encoding="utf-8").splitlines())
+        keys = [key for key in lines if key and key[0] not in "# {"]
+        assert len(keys) == len(set(keys)), file.name
+
+
 def test_a_vietnamese_page_told_in_english_why_a_field_is_left_out() -> None:
     said = set()
     for spec in mapping_pages._every_spec().values():
