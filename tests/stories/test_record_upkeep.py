@@ -46,7 +46,7 @@ async def test_closed_days_go_into_files_at_night_and_check_says_so(tmp_path: Pa
         await record.put(hub, record.of_days(hub.settings.home, days=4, a_day=30))
         # Two processes on one HOME: the timetable lets one of them begin.
         running = [asyncio.create_task(housekeeping.run(hub, closing, look_s=0.02)) for _ in range(2)]
-        await until_said(hub, "chưa chạy lần nào")
+        await until_said(hub, "chưa được dọn lần nào")
         assert not (hub.settings.home / "record").exists()
         night.at = EVENING + timedelta(hours=4, minutes=45)
         found = await until_said(hub, "21/11/2026 02:45")
