@@ -31,8 +31,8 @@ _CHECK_HELP = (
     ),
     (
         errors.RemoteUnavailable,
-        "; hãy kiểm tra BASE_URL, đường truyền và tường lửa",
-        "; check BASE_URL, the line and the firewall",
+        "; hãy kiểm tra địa chỉ đã khai (cấu hình BASE_URL), đường truyền và tường lửa",
+        "; check the address in the settings (BASE_URL), the line and the firewall",
     ),
 )
 

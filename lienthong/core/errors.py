@@ -224,7 +224,7 @@ class RemoteUnavailable(RemoteError):
 
     status = 503
     code = "Server.Remote.Unavailable"
-    vi = "Hệ thống bên ngoài không kết nối được hoặc không trả lời; sẽ được gửi lại."
+    vi = "Hệ thống bên ngoài không kết nối được hoặc không trả lời; sẽ được thử lại."
     retry = True
 
 

@@ -46,6 +46,7 @@ async def check_redis(hub: Hub) -> records.CheckResult:
             ok=True,
             vi="Không dùng (cỡ nhúng): hạn mức và việc gửi nằm trong tiến trình.",
             en="Not used (embedded size): limits and delivery are in the process.",
+            facts={"state": "unused"},
         )
     # Loaded where there is a Redis: in the embedded size, every start would wait for it in vain.
     from redis import asyncio as redis_asyncio
@@ -94,7 +95,8 @@ async def check_upkeep(hub: Hub) -> records.CheckResult:
     if is_late:
         vi += " (quá hạn: trục có chạy ban đêm không?)"
         en += " (overdue: does the hub run at night?)"
-    return records.CheckResult(name=name, ok=not has_failed and not is_late, vi=vi, en=en)
+    facts = {} if run is not None and run["last_outcome"] else {"state": "not_yet"}
+    return records.CheckResult(name=name, ok=not has_failed and not is_late, vi=vi, en=en, facts=facts)
 
 
 def _is_overdue(expression: str, last: datetime, now: datetime) -> bool:
@@ -131,7 +133,8 @@ async def check_system(hub: Hub, name: str) -> list[records.CheckResult]:
             lines = await hub.systems[name].check()
             return [line.model_copy(update={"name": f"{name}: {line.name}"}) for line in lines]
     except errors.HubError as exc:
-        return [records.CheckResult(name=name, ok=False, vi=exc.detail("vi"), en=exc.detail("en"))]
+        code = {"code": exc.code}
+        return [records.CheckResult(name=name, ok=False, vi=exc.detail("vi"), en=exc.detail("en"), facts=code)]
     except TimeoutError:
         return [
             records.CheckResult(
@@ -139,5 +142,6 @@ async def check_system(hub: Hub, name: str) -> list[records.CheckResult]:
                 ok=False,
                 vi=f"{name} không trả lời trong {CHECK_TIMEOUT_S:.0f} giây.",
                 en=f"{name} did not answer within {CHECK_TIMEOUT_S:.0f} s.",
+                facts={"code": errors.RemoteUnavailable.code},
             )
         ]

@@ -1,11 +1,10 @@
-"""Keys at risk: old, unused, without a list of addresses, used from many places, near the limit.
+"""Keys at risk: old, unused, without a list of addresses, used from many places, at the limit or near it.
 
 Read from the register of keys, the counts of their uses and the record; nothing is changed.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,20 +14,18 @@ import sqlalchemy as sa
 from lienthong.api_keys import key_store, limits, uses
 from lienthong.api_keys.key_records import KeyRecord
 from lienthong.core import errors, storage, tables
-from lienthong.monitoring import asking, rollups
+from lienthong.monitoring import asking, key_maxima, rollups
 
-OLD, UNUSED, ANYWHERE, SHARED, NEAR_LIMIT, ENDING = (
-    "old", "unused", "anywhere", "shared", "near_limit", "ending",
+OLD, UNUSED, ANYWHERE, SHARED, LIMITED, NEAR_LIMIT, ENDING = (
+    "old", "unused", "anywhere", "shared", "limited", "near_limit", "ending",
 )  # fmt: skip
-KINDS = (SHARED, NEAR_LIMIT, ANYWHERE, UNUSED, OLD, ENDING)
+KINDS = (SHARED, LIMITED, NEAR_LIMIT, ANYWHERE, UNUSED, OLD, ENDING)
 OLD_AFTER = timedelta(days=365)
 UNUSED_AFTER = timedelta(days=90)
 ENDING_WITHIN = timedelta(days=30)
 MANY_ADDRESSES = 5
 ADDRESSES_WITHIN = timedelta(days=30)
-LOOKED_BACK = timedelta(days=14)
 _NEAR = 0.8
-_ROOM = 1.5
 _NOTHING = rollups.Busiest(0, 0)
 _u, _a = tables.key_uses, tables.alerts
 _GONE = ("revoked", "expired")
@@ -54,7 +51,7 @@ async def listed(sources: asking.Sources, *, now: datetime) -> list[KeyRisk]:
     store = sources.store
     keys = [key for key in await key_store.list_keys(store) if key.state(now) not in _GONE]
     used, places, shared = await uses.totals(store), await _places(store, now), await _shared(store)
-    busiest = await rollups.busiest_hours(sources, since=now - LOOKED_BACK)
+    busiest = await rollups.busiest_hours(sources, since=key_maxima.since(now))
     found = []
     for key in keys:
         last = used[key.id].last_at if key.id in used else None
@@ -79,29 +76,21 @@ def stated_an_hour(stated: Iterable[str]) -> int | None:
     return min(found, default=None)
 
 
-def suggested(busiest_hour: int) -> int | None:
-    """Give the maximum for an hour that would have done, with room, in a round figure; None without any use."""
-    if busiest_hour <= 0:
-        return None
-    wanted = max(60.0, busiest_hour * _ROOM)
-    size = 10 ** (len(str(int(wanted))) - 1)
-    return int(math.ceil(wanted / size * 2) / 2 * size)
-
-
 def _judged(
     key: KeyRecord, last: datetime | None, addresses: int, busiest: rollups.Busiest, *, now: datetime
 ) -> KeyRisk:
     stated = stated_an_hour(key.limits)
     signs = {
         SHARED: addresses >= MANY_ADDRESSES,
-        NEAR_LIMIT: busiest.limited > 0 or (stated is not None and busiest.hour >= _NEAR * stated),
+        LIMITED: busiest.limited > 0,
+        NEAR_LIMIT: busiest.limited == 0 and stated is not None and busiest.hour >= _NEAR * stated,
         ANYWHERE: not key.addresses,
         UNUSED: (last or key.issued_at) < now - UNUSED_AFTER,
         OLD: key.issued_at < now - OLD_AFTER,
         ENDING: key.expires_at < now + ENDING_WITHIN,
     }
     risks = tuple(kind for kind in KINDS if signs[kind])
-    maximum = suggested(busiest.hour)
+    maximum = key_maxima.suggested(busiest.hour, "hour", limited=busiest.limited)
     return KeyRisk(key, key.state(now), risks, last, addresses, busiest.hour, busiest.limited, stated, maximum)
 
 

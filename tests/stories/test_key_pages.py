@@ -206,7 +206,6 @@ async def test_the_page_shows_live_use_beside_a_maximum_that_fits(stage: desk.St
     for days in range(10):
         await call(stage.hub, key_id, now - timedelta(days=days, minutes=5), 40 if days else 20)
     await call(stage.hub, key_id, now - timedelta(seconds=20), 3)
-    await call(stage.hub, key_id, now - timedelta(seconds=10), 9, "Client.LimitExceeded")
     found = await key_use.of_key(stage.hub, issued.record)
     told = {str(it.limit): (it.used, it.suggested) for it in found.limits}
     assert told == {"6000/minute": (3, 60), "100000/day": (23, 60), "8 in flight": (None, None)}
@@ -217,6 +216,11 @@ async def test_the_page_shows_live_use_beside_a_maximum_that_fits(stage: desk.St
         await lan.open(f"/keys/{key_id}/use")
         assert "đang đặt gấp" in lan.page
         assert 'class="chart heat"' in lan.page
+        await call(stage.hub, key_id, now - timedelta(seconds=10), 9, "Client.LimitExceeded")
+        found = await key_use.of_key(stage.hub, issued.record)
+        assert [(it.used, it.suggested) for it in found.limits] == [(3, None), (23, None), (None, None)]
+        await lan.open(f"/keys/{key_id}/use")
+        assert "9 lượt bị chặn vì hạn mức" in lan.page
 
 
 async def test_a_young_key_gets_no_suggestion(stage: desk.Stage) -> None:

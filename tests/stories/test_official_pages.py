@@ -143,6 +143,9 @@ async def test_exceptions_and_rules_are_set_and_ended_with_a_reason(stage: desk.
     await builders.seed_procedure(stage.hub)
     async with stage.signed_in("lan", "operator") as lan:
         await register(lan)
+    unit = {"code": "000.00.16.H38", "name": "Sở Xây dựng", "seen_at": stage.time.now}
+    async with stage.hub.storage.transaction() as tx:
+        await tx.execute(tables.agencies.insert().values(**unit))
     async with stage.signed_in("an", "security_officer") as officer:
         await officer.open("/exceptions")
         answer = await officer.send(
@@ -151,6 +154,8 @@ async def test_exceptions_and_rules_are_set_and_ended_with_a_reason(stage: desk.
         assert answer.status_code == 303
         await officer.open("/exceptions")
         assert "tổ liên ngành" in officer.page
+        assert "Nguyễn Thị Mẫu" in officer.page
+        assert "Sở Xây dựng" in officer.page
         number = (await stage.rows(tables.lookup_exceptions))[0]["id"]
         assert (await officer.send(f"/exceptions/{number}/end", reason="")).status_code == 400
         await officer.send(f"/exceptions/{number}/end", reason="xong việc")

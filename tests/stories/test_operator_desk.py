@@ -117,7 +117,7 @@ async def test_why_a_dossier_is_late_is_one_sentence_with_its_proof(world: Desk)
     ids = await world.stick()
     async with world.stage.signed_in("lan", "operator") as lan:
         await lan.open(f"/dossiers/{CODE}")
-        assert "Cập nhật gửi Cổng DVCQG (adapter) trễ vì kẹt" in words(lan.page)
+        assert "Cập nhật gửi Cổng DVCQG (nhận hồ sơ) trễ vì kẹt" in words(lan.page)
         assert f'href="/messages/{ids[0]}"' in lan.page
         await lan.open(f"/messages/{ids[0]}")
         assert "mã hoan_thanh" in lan.page

@@ -115,6 +115,16 @@ async def test_why_a_run_failed_was_told_in_vietnamese_alone(hub: hubs.Hub, sour
             assert caught.value.detail("vi") not in html.unescape(lan.page), path
 
 
+async def test_a_run_whose_lines_are_gone_said_that_it_changed_nothing(hub: hubs.Hub) -> None:
+    report = await procedure_sync.run(hub)
+    async with hub.storage.transaction() as tx:
+        await tx.execute(tables.sync_items.delete())
+    async with stage(hub).signed_in("lan", "operator") as lan:
+        await lan.open(f"/sync/{report.run_id}")
+        assert "Không còn chi tiết của lượt này" in lan.page
+        assert "không thay đổi thủ tục nào" not in lan.page
+
+
 async def test_a_held_list_is_laid_aside_and_nothing_changes(hub: hubs.Hub, source: Source, clock: Clock) -> None:
     await procedure_sync.run(hub)
     before = await catalogue(hub)

@@ -121,6 +121,19 @@ async def test_an_alert_is_given_to_somebody_noted_and_closed_and_the_next_one_s
         assert f"/alerts/{first}" not in lan.page
         await lan.open("/alerts?state=closed")
         assert f"/alerts/{first}" in lan.page
+        for told in ("bình thường", "đợt nhập bù", "Người đóng"):
+            assert told in lan.page, told
+
+
+async def test_seen_before_lists_nothing_that_came_after(stage: desk.Stage) -> None:
+    first = await opened(stage, "key-1")
+    second = await opened(stage, "key-1", later_s=4 * 3600)
+    async with stage.signed_in("lan", "security_officer") as lan:
+        await lan.open(f"/alerts/{first}")
+        assert "Chưa từng có cảnh báo như thế này" in lan.page
+        await lan.open(f"/alerts/{second}")
+        assert "Chưa từng có cảnh báo như thế này" not in lan.page
+        assert f'href="/alerts/{first}"' in lan.page
 
 
 async def test_the_inbox_is_turned_page_by_page_and_narrowed(stage: desk.Stage) -> None:
@@ -152,7 +165,8 @@ async def test_the_timeline_holds_alerts_responses_acts_and_new_addresses(stage:
         await lan.open(f"/alerts/{alert}")
         await lan.send(f"/alerts/{alert}/respond", kind="throttle", span="4h", reason=REASON, limit="5/minute")
         await lan.open(f"/alerts/{alert}/timeline")
-        for told in ("10.9.9.9", "Siết hạn mức", REASON, "Cấp khoá", "Nhiều lời gọi bị từ chối"):
+        here = "Cảnh báo đang xem, mở"
+        for told in ("10.9.9.9", "Siết hạn mức", REASON, "Cấp khoá", "Nhiều lời gọi bị từ chối", here):
             assert told in lan.page, told
         assert f"key_id={issued.record.id}" in lan.page
 
@@ -252,6 +266,41 @@ async def test_the_record_is_searched_counted_and_that_is_recorded(stage: desk.S
     # That somebody listed what concerned persons was left out.
     assert (asked[1]["after"]["refused"], asked[1]["after"]["personal"]) == (True, True)
     assert len(await trail(stage, "journal.count")) == 1
+
+
+async def test_a_call_that_the_hub_made_did_not_say_to_whom(stage: desk.Stage) -> None:
+    [made] = record.of_days(stage.hub.settings.home, days=1, a_day=1)
+    await record.put(stage.hub, [made._replace(direction="out", system="vnpost_hcc", organisation=None)])
+    async with stage.signed_in("lan", "security_officer") as lan:
+        await lan.open("/records?range=7d")
+        assert "VNPost" in lan.page
+
+
+async def test_a_key_was_found_only_by_its_id_and_an_outcome_only_by_its_code(stage: desk.Stage) -> None:
+    issued = await builders.issue_key(stage.hub, organisation="Sở Tư pháp thử")
+    first, second = record.of_days(stage.hub.settings.home, days=1, a_day=2)
+    await record.put(stage.hub, [first._replace(key_id=issued.record.id), second])
+    async with stage.signed_in("lan", "security_officer") as lan:
+        await lan.open(f"/records?range=7d&key_id={issued.record.prefix}")
+        assert "1 lượt trong khoảng này" in lan.page
+        assert f"Sở Tư pháp thử ({issued.record.prefix}…)" in lan.page
+        assert '<option value="Client.NotGranted">bị từ chối</option>' in lan.page
+        await lan.open("/records?range=7d&key_id=nobody")
+        assert "bấm giá trị trong bảng để lọc" in lan.page
+
+
+async def test_acts_of_reading_buried_what_was_done_in_the_trail(stage: desk.Stage) -> None:
+    issued = await builders.issue_key(stage.hub, organisation="Sở Tư pháp thử")
+    async with stage.signed_in("an", "administrator") as an, stage.signed_in("lan", "security_officer") as lan:
+        await lan.open("/records?range=1h")
+        await an.open("/trail")
+        rows = an.page.partition("<tbody>")[2]
+        assert "tìm trong sổ truy cập" not in rows
+        assert '">lan</a></td>' in rows.replace("lan</a>\n", "lan</a>")
+        assert f"Sở Tư pháp thử ({issued.record.prefix}…)" in rows
+        for act in ("all", "journal.search"):
+            await an.open(f"/trail?act={act}")
+            assert "tìm trong sổ truy cập" in an.page.partition("<tbody>")[2]
 
 
 async def test_a_search_is_kept_under_a_name(stage: desk.Stage) -> None:
@@ -365,13 +414,32 @@ async def test_keys_at_risk_are_named_with_a_maximum_that_would_do(stage: desk.S
     async with stage.signed_in("lan", "security_officer") as lan:
         await lan.open("/key-risks")
         assert "Sở Y tế" in lan.page
-        assert "gần hoặc vượt hạn mức" in lan.page
+        assert "gần hạn mức" in lan.page
         assert "không giới hạn địa chỉ" in lan.page
         assert ">600<" in lan.page  # what is stated, in an hour
-        assert ">850<" in lan.page  # half as much again as 550, rounded
+        assert ">830<" in lan.page  # half as much again as 550, rounded
         assert f"{bound.record.prefix}…" not in lan.page
         await lan.open("/key-risks?risk=unused")
         assert "Không khoá nào" in lan.page
+
+
+async def test_a_key_that_its_limit_refused_is_told_so_and_gets_no_maximum(stage: desk.Stage) -> None:
+    issued = await builders.issue_key(stage.hub, limits=("6000/hour",), addresses=("10.0.0.0/8",), days=300)
+    made = [
+        each._replace(key_id=issued.record.id, outcome=outcome, at=record.NOW - timedelta(days=20, minutes=10))
+        for each, outcome in zip(
+            record.of_days(stage.hub.settings.home, days=1, a_day=301),
+            ["Client.LimitExceeded", *["ok"] * 300],
+            strict=True,
+        )
+    ]
+    await record.put(stage.hub, made)
+    async with stage.signed_in("lan", "security_officer") as lan:
+        await lan.open("/key-risks")
+        assert "đã bị chặn vì hạn mức 1 lần" in lan.page
+        assert "gần hạn mức" not in lan.page
+        assert ">6.000<" in lan.page
+        assert ">450<" not in lan.page
 
 
 async def test_the_seals_are_verified_and_what_fails_is_said_with_what_to_do(stage: desk.Stage) -> None:

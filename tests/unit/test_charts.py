@@ -38,6 +38,13 @@ def test_bars_over_time_say_what_they_count() -> None:
     assert '<span class="most">33 lượt</span>' in drawn
 
 
+def test_the_highest_bar_was_taken_for_a_sum() -> None:
+    bars = [charts.Bar("13:00", 33), charts.Bar("14:00", 2)]
+    told = "cao nhất {count} {what} mỗi cột"
+    drawn = charts.histogram(bars, title="Theo giờ", heads=("Từ lúc", "Lượt"), most=told)
+    assert '<span class="most">cao nhất 33 lượt mỗi cột</span>' in drawn
+
+
 def test_shades_say_from_how_many_to_how_many() -> None:
     drawn = charts.heat_map(
         [[0, 1200]],
@@ -62,3 +69,18 @@ def test_hours_of_which_nothing_is_known_were_marked_as_outside_what_is_normal()
     assert '<path class="outside"' not in drawn
     assert drawn.count('<polygon class="band"') == 2
     assert drawn.count('<td class="right">–</td><td class="right">–</td>') == 2
+
+
+def test_a_legend_names_only_what_is_drawn() -> None:
+    words = {
+        "title": "",
+        "heads": ("Giờ", "Đã thấy", "Từ", "Đến"),
+        "unit": "",
+        "legend": ("thấy", "thường", "ngoài"),
+    }
+    unknown = charts.banded([charts.Banded("20/11 15:00", 30, None, None)], **words)
+    inside = charts.banded([charts.Banded("20/11 15:00", 30, 2, 40)], **words)
+    told = [
+        [word in drawn.partition('class="legend"')[2] for word in words["legend"]] for drawn in (unknown, inside)
+    ]
+    assert told == [[True, False, False], [True, True, False]]

@@ -32,6 +32,14 @@ def test_a_vietnamese_sentence_has_a_comma_before_decimals_and_the_english_one_a
     assert not re.search(r"\d,\d", found.en)
 
 
+@pytest.mark.parametrize("name", ["wrong", "refused"])
+def test_a_burst_gives_the_share_that_was_seen_beside_the_usual_one(name: str):
+    found = FOUND[name]
+    assert found is not None
+    assert found.seen["share"] == pytest.approx(60 / 90, abs=1e-4)
+    assert found.normal["share"] < found.seen["share"]
+
+
 def test_thousands_and_decimals_are_written_as_people_here_write_them():
     assert numerals.vi(1234567.5, ",.1f") == "1.234.567,5"
     assert numerals.vi(0.01) == "0,01"

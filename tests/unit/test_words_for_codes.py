@@ -76,7 +76,7 @@ def test_a_self_check_promised_to_send_again_though_it_had_sent_nothing() -> Non
     line = base.failed_check("login", errors.RemoteUnavailable(system="ngsp"))
     assert line.vi == (
         "Hệ thống bên ngoài không kết nối được hoặc không trả lời; "
-        "hãy kiểm tra BASE_URL, đường truyền và tường lửa."
+        "hãy kiểm tra địa chỉ đã khai (cấu hình BASE_URL), đường truyền và tường lửa."
     )
     assert "tried again" not in line.en
     assert base.failed_check("read", errors.RemoteGarbled(system="ngsp")).vi == errors.RemoteGarbled.vi
@@ -102,6 +102,11 @@ def test_an_alert_set_what_was_seen_beside_what_is_normal_under_a_code() -> None
 @pytest.mark.parametrize("rule", findings.RULES)
 def test_an_alert_left_it_to_a_handbook_what_to_do(rule: str) -> None:
     assert f"rule_does.{rule}" in every()
+
+
+@pytest.mark.parametrize("rule", findings.RULES)
+def test_the_page_of_a_rule_did_not_say_what_it_watches(rule: str) -> None:
+    assert f"rule_watches.{rule}" in every()
 
 
 def codes(kind: type[errors.HubError] = errors.HubError) -> set[str]:

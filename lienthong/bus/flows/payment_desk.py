@@ -62,8 +62,9 @@ async def shown(hub: Hub, number: str) -> dict[str, Any]:
 
 
 async def refunds(hub: Hub, *, open_only: bool = True, limit: int = 200) -> Sequence[Row]:
-    """List refunds, those without an end first asked."""
-    wanted = sa.select(_r).order_by(_r.c.requested_at, _r.c.id).limit(limit)
+    """List refunds with what they are of, those without an end first asked."""
+    both = sa.select(_r, _p.c.dossier_code, _p.c.provider).join(_p, _p.c.id == _r.c.payment_id)
+    wanted = both.order_by(_r.c.requested_at, _r.c.id).limit(limit)
     if open_only:
         wanted = wanted.where(_r.c.state.not_in(("done", "refused", "declined")))
     async with hub.storage.reading() as conn:

@@ -61,11 +61,18 @@ Figure = Callable[[float], str]
 
 
 def histogram(
-    bars: Sequence[Bar], *, title: str, heads: tuple[str, str], height: int = 96, figure: Figure = _plain
+    bars: Sequence[Bar],
+    *,
+    title: str,
+    heads: tuple[str, str],
+    most: str = "{count} {what}",
+    height: int = 96,
+    figure: Figure = _plain,
 ) -> Markup:
     """Draw counts over time. Each bar is a link; with the desk's script a stretch is chosen by dragging.
 
-    The second heading says what is counted, beside the figures and on the axis.
+    The second heading says what is counted, beside the figures and on the axis; `most` how the
+    highest bar is told.
     """
     width, top = 960, max([bar.value for bar in bars] + [1.0])
     step = width / max(len(bars), 1)
@@ -80,8 +87,9 @@ def histogram(
         # Not a stop for the keyboard each: the table below holds the same links.
         parts.append(f'<a href="{escape(bar.href)}" tabindex="-1">{inside}</a>' if bar.href else inside)
     drawing = _svg("histogram", width, height, title, "".join(parts), extra="data-brush", stretch=True)
-    most = figure(max((bar.value for bar in bars), default=0))
-    drawing += _scale([bar.label for bar in bars], f"{most} {heads[1][:1].lower()}{heads[1][1:]}")
+    highest = figure(max((bar.value for bar in bars), default=0))
+    told = most.format(count=highest, what=f"{heads[1][:1].lower()}{heads[1][1:]}")
+    drawing += _scale([bar.label for bar in bars], told)
     rows = [(_linked(bar.label, bar.href), figure(bar.value)) for bar in bars]
     return _with_table(drawing, title, heads, rows)
 
@@ -148,7 +156,7 @@ def banded(
 ) -> Markup:
     """Draw what was seen as a line over a band of what is normal; points outside the band are marked.
 
-    `legend` says what the line, the band and the marks are; `unit` what is counted.
+    `legend` says what the line, the band and the marks are, as far as they are drawn; `unit` what is counted.
     """
     width = 640
     most = max([*(point.value or 0 for point in points), *(point.high or 0 for point in points), 1.0])
@@ -171,7 +179,9 @@ def banded(
             parts.append(f'<path class="outside" d="M{at * step:.1f} {y(point.value)}h0">{tip}</path>')
     drawing = _svg("banded", width, height, title, "".join(parts), stretch=True)
     drawing += _scale([point.label for point in points], f"{figure(most)} {unit}")
-    drawing += _legend(list(zip(legend, ("line", "band", "outside"), strict=True)))
+    is_there = (True, any(point.high is not None for point in points), any(point.is_outside for point in points))
+    kinds = zip(legend, ("line", "band", "outside"), is_there, strict=True)
+    drawing += _legend([(word, kind) for word, kind, is_drawn in kinds if is_drawn])
     rows = [
         (
             escape(point.label),

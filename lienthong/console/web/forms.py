@@ -26,6 +26,8 @@ _BROWSERS = (
 _MACHINES = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "Linux")
 _RATE = re.compile(r"([1-9]\d*)/(second|minute|hour|day|month)")
 _DAY_NAME = re.compile(r"\b(?:mon|tue|wed|thu|fri|sat|sun)\b")
+# From so long on nobody asks for the minutes.
+_ROUGH_S = 6 * 3600
 _SPAN_S = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -70,7 +72,7 @@ def span(value: timedelta | float | None, words: Words) -> str:
     for unit, size in _SPAN_S:
         if seconds >= size:
             rest = seconds % size // 60
-            if unit == "hour" and rest:
+            if unit == "hour" and rest and seconds < _ROUGH_S:
                 return words("frame.hour_minutes", count=seconds // size, minutes=rest)
             name = "one_day" if unit == "day" and seconds < 2 * size else f"{unit}s"
             return words(f"frame.{name}", count=number(seconds // size, words))
@@ -151,6 +153,11 @@ def browser(agent: str) -> str:
     named = next((f"{name} {match[1]}" for name, match in found if match), "")
     machine = next((it for it in _MACHINES if it in agent), "")
     return f"{named}, {machine}" if named and machine else named or agent
+
+
+def setting(name: str) -> Markup:
+    """Write the name of a setting, which may go on in the next line after each of its parts."""
+    return Markup("<code>{}</code>").format(Markup("__<wbr>").join(name.split("__")))
 
 
 def told(sentence: str) -> Markup:

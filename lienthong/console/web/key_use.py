@@ -15,12 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lienthong.api_keys import keys, limits
 from lienthong.bus.hub import Hub
 from lienthong.core import clock, tables
-from lienthong.monitoring import asking, rollups
+from lienthong.monitoring import asking, key_maxima, rollups
 
-DAYS = 30
-# A maximum is suggested once a week is known, with half as much room above the busiest stretch of it.
+# A maximum is suggested once a week is known.
 ENOUGH_DAYS = 7
-ROOM = 1.5
 # The busiest minute lies in one of the busiest hours; so many of them are looked at.
 _BUSY_HOURS = 3
 _t = tables.exchanges
@@ -44,6 +42,7 @@ class Use:
     cells: list[list[int]]
     limits: list[LimitUse] = field(default_factory=list)
     known_days: int = 0
+    limited: int = 0
 
     @property
     def total(self) -> int:
@@ -54,24 +53,27 @@ class Use:
 async def of_key(hub: Hub, record: keys.KeyRecord) -> Use:
     """Read how a key was used; costs a look over its calls of thirty days."""
     now = hub.now()
-    today = now.astimezone(clock.VIETNAM).date()
-    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
-    since = datetime.combine(days[0], datetime.min.time(), clock.VIETNAM)
+    since = key_maxima.since(now)
+    days = [since.date() + timedelta(days=number) for number in range(key_maxima.DAYS)]
     sources = asking.of(hub.storage, hub.settings.home)
     question = asking.Question(since=since, until=now, key_id=record.id, direction="in")
     stated = limits.parse_all(record.limits)
     rows, used = await asyncio.gather(
-        rollups.counted(sources, question, by=["hour"], sums=()), _used(hub, record, stated, now=now)
+        rollups.counted(sources, question, by=["hour", "outcome"], sums=()), _used(hub, record, stated, now=now)
     )
-    by_hour = {row["hour"].astimezone(clock.VIETNAM): int(row["requests"]) for row in rows}
+    by_hour: Counter[datetime] = Counter()
+    for row in rows:
+        by_hour[row["hour"].astimezone(clock.VIETNAM)] += int(row["requests"])
+    limited = sum(int(row["requests"]) for row in rows if row["outcome"] == _NOT_COUNTED)
     cells = [[0] * 24 for _ in days]
     for hour, count in by_hour.items():
         place = (hour.date() - days[0]).days
-        if 0 <= place < DAYS:
+        if 0 <= place < len(days):
             cells[place][hour.hour] += count
-    found = Use(days, cells, known_days=sum(1 for line in cells if any(line)))
-    peaks = await _peaks(hub, record.id, by_hour, cells) if found.known_days >= ENOUGH_DAYS else {}
-    found.limits = [LimitUse(limit, used[limit.name], _suggested(limit, peaks)) for limit in stated]
+    found = Use(days, cells, known_days=sum(map(any, cells)), limited=limited)
+    is_known = found.known_days >= ENOUGH_DAYS and not limited
+    peaks = await _peaks(hub, record.id, by_hour, cells) if is_known else {}
+    found.limits = [LimitUse(it, used[it.name], _suggested(it, peaks, limited=limited)) for it in stated]
     return found
 
 
@@ -120,14 +122,7 @@ async def _peaks(
     return peaks
 
 
-def _suggested(limit: limits.Limit, peaks: Mapping[str, int]) -> int | None:
-    if limit.kind != "rate" or limit.operation or not peaks.get(limit.unit):
+def _suggested(limit: limits.Limit, peaks: Mapping[str, int], *, limited: int) -> int | None:
+    if limit.kind != "rate" or limit.operation:
         return None
-    return rounded(peaks[limit.unit] * ROOM)
-
-
-def rounded(value: float) -> int:
-    """Round up to two figures: 1.234 becomes 1.300, for maxima are said by people."""
-    whole = math.ceil(value)
-    step: int = 10 ** max(len(str(whole)) - 2, 0)
-    return -(-whole // step) * step
+    return key_maxima.suggested(peaks.get(limit.unit, 0), limit.unit, limited=limited)

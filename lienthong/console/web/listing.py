@@ -14,7 +14,7 @@ from lienthong.console.web import forms
 from lienthong.console.web.words import Words
 
 Kind = Literal[
-    "text", "code", "number", "money", "ago", "moment", "day", "span", "hours", "chip", "words", "chart"
+    "text", "code", "setting", "number", "money", "ago", "moment", "day", "span", "hours", "chip", "words", "chart"
 ]
 _RIGHT = frozenset({"number", "money", "span", "hours"})
 

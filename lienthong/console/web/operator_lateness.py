@@ -47,7 +47,7 @@ def why(story: Story, *, now: datetime, calendar: working_days.Calendar) -> Late
     reasons: tuple[Callable[[], Late | None], ...] = (
         lambda: _citizen(story),
         lambda: _told_late(story),
-        lambda: _slowest(story, calendar) if story.row["finished_at"] else _silent(story, now, calendar),
+        lambda: _slowest(story, calendar) if story.row["finished_at"] else _silent(story),
     )
     return next((late for late in (reason() for reason in reasons) if late is not None), None)
 
@@ -139,18 +139,16 @@ def _slowest(story: Story, calendar: working_days.Calendar) -> Late | None:
         "begun": before["status"],
         "ended": after["status"],
         "took": took,
-        "over": calendar.working_hours_between(story.row["due_at"], story.row["finished_at"]),
     }
     return Late("late.slowest", facts, "messages.one", {"id": after["message_id"]})
 
 
-def _silent(story: Story, now: datetime, calendar: working_days.Calendar) -> Late:
+def _silent(story: Story) -> Late:
     row = story.row
     facts = {
         "status": row["status"],
         "since": row["status_at"],
         "organisation": row["organisation"],
-        "over": calendar.working_hours_between(row["due_at"], now),
     }
     newest = max(story.changes, key=lambda change: change["number"], default=None)
     parts = {"id": newest["message_id"]} if newest else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lienthong.console.web import forms, operator_outbox
+from lienthong.console.web import forms, grant_matrix, operator_outbox
 from lienthong.console.web.operator_story import Story
 from lienthong.console.web.visit import Visit
 
@@ -167,9 +167,10 @@ def _deadlines(visit: Visit, story: Story) -> Iterator[Item]:
 def _refused(visit: Visit, story: Story) -> Iterator[Item]:
     t = visit.words
     for row in story.calls:
-        title = t("dossier.call_refused", organisation=row["organisation"] or "–", operation=row["operation"])
+        who = row["organisation"] or t("dossier.somebody")
+        title = t("dossier.call_refused", organisation=who, operation=grant_matrix.told(row["operation"], t))
         told = operator_outbox.cause(row["outcome"], t) or row["outcome"]
-        yield Item(row["at"], "refused", title, told, "refused")
+        yield Item(row["at"], "refused", title, told)
 
 
 def _money(visit: Visit, amount: int | None) -> str:

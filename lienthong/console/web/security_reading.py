@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from lienthong.api_keys import key_store
 from lienthong.bus.hub import Hub
-from lienthong.console.web import charts
+from lienthong.console.web import charts, forms
+from lienthong.console.web.words import Words
 from lienthong.core import access_record, clock, errors, journal, storage, tables
 from lienthong.monitoring import alerts, asking, baseline_store, baselines, rollups
 from lienthong.monitoring.detectors import places
@@ -76,19 +77,28 @@ def _moment(text: str) -> datetime:
 
 
 async def key_names(hub: Hub, ids: Iterable[str | None]) -> dict[str, str]:
-    """Name keys as people know them: the beginning of the key and the organisation."""
+    """Name keys as people know them: the organisation, and how the key begins."""
     wanted = sorted({each for each in ids if each})
     if not wanted:
         return {}
     keys = tables.api_keys
     asked = sa.select(keys.c.id, keys.c.prefix, keys.c.organisation).where(keys.c.id.in_(wanted))
     async with hub.storage.reading() as conn:
-        return {row["id"]: f"{row['prefix']}… {row['organisation']}" for row in await storage.every(conn, asked)}
+        return {row["id"]: f"{row['organisation']} ({row['prefix']}…)" for row in await storage.every(conn, asked)}
+
+
+async def key_id(hub: Hub, text: str) -> str:
+    """Give the id of the key that a text names by its id or how it begins; the text itself where that is none."""
+    keys, begin = tables.api_keys, text.partition("…")[0].strip()
+    asked = sa.select(keys.c.id).where(sa.or_(keys.c.id == text, keys.c.prefix == begin)).limit(2)
+    async with hub.storage.reading() as conn:
+        found = [row["id"] for row in await storage.every(conn, asked)]
+    return found[0] if len(found) == 1 else text
 
 
 async def same_before(hub: Hub, alert: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the earlier alerts of the same rule about the same one, and how they were closed."""
-    same = (_t.c.rule == alert["rule"], _t.c.entity == alert["entity"], _t.c.id != alert["id"])
+    same = (_t.c.rule == alert["rule"], _t.c.entity == alert["entity"], _t.c.found_at < alert["found_at"])
     asked = sa.select(_t).where(*same).order_by(_t.c.found_at.desc()).limit(SHOWN)
     async with hub.storage.reading() as conn:
         return await storage.every(conn, asked)
@@ -146,7 +156,7 @@ def question(alert: Mapping[str, Any]) -> asking.Question:
     return asking.Question(since=since, until=until, direction="in", **named)
 
 
-async def usual(hub: Hub, alert: Mapping[str, Any]) -> list[charts.Banded] | list[charts.Bar]:
+async def usual(hub: Hub, alert: Mapping[str, Any], words: Words) -> list[charts.Banded] | list[charts.Bar]:
     """Give the calls of each hour around an alert: over what is normal where that is known, else alone."""
     if not any(alert[name] for name in ("key_id", "official", "address")):
         return []
@@ -158,10 +168,11 @@ async def usual(hub: Hub, alert: Mapping[str, Any]) -> list[charts.Banded] | lis
     known = await _baseline(hub, alert)
     if known is not None:
         is_learned = places.has_learned(known.first_at, until.timestamp(), known.calls)
-        return _over_normal(known, baselines.Days(hub.calendar), counted, hours, is_learned=is_learned)
+        days = baselines.Days(hub.calendar)
+        return _over_normal(known, days, counted, hours, is_learned=is_learned, words=words)
     begun = alert["since"].timestamp() // _HOUR_S
     return [
-        charts.Bar(_told(hour), counted.get(hour * _HOUR_S, 0), state="danger" if hour >= begun else "")
+        charts.Bar(_told(hour, words), counted.get(hour * _HOUR_S, 0), state="danger" if hour >= begun else "")
         for hour in hours
     ]
 
@@ -184,6 +195,7 @@ def _over_normal(
     hours: Sequence[int],
     *,
     is_learned: bool,
+    words: Words,
 ) -> list[charts.Banded]:
     """Put calls over what is normal; an hour without any is normal nothing, but only once enough was learned."""
     points = []
@@ -193,15 +205,15 @@ def _over_normal(
         normal = known.normal("requests", group_of_day, weekday, hour_of_day)
         seen = counted.get(hour * _HOUR_S, 0)
         if not normal.days and not is_learned:
-            points.append(charts.Banded(_told(hour), seen, None, None))
+            points.append(charts.Banded(_told(hour, words), seen, None, None))
             continue
         high = baselines.upper(normal, floor=1.0) if normal.days else 0.0
-        points.append(charts.Banded(_told(hour), seen, min(normal.low, high), round(high)))
+        points.append(charts.Banded(_told(hour, words), seen, min(normal.low, high), round(high)))
     return points
 
 
-def _told(hour: int) -> str:
-    return f"{datetime.fromtimestamp(hour * _HOUR_S, clock.VIETNAM):%d/%m %H:%M}"
+def _told(hour: int, words: Words) -> str:
+    return forms.hour(datetime.fromtimestamp(hour * _HOUR_S, clock.VIETNAM), words)
 
 
 async def fired(hub: Hub, rule: str, *, since: datetime) -> list[float]:

@@ -41,6 +41,7 @@ class System:
     failed: list[int] = field(default_factory=lambda: [0] * HOURS)
     window: maintenance.Window | None = None
     is_target: bool = False
+    probe_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ async def systems(hub: Hub) -> list[System]:
         it = found[target.name]
         it.state = PLANNED if _is_planned(target, windows, now=now) else target.state
         it.reason, it.last_success_at = target.reason, target.last_success_at
+        it.probe_at = target.probe_at
     for row in counts:
         _count(found[row["target"]], row)
     for name in hub.settings.dossiers.targets:

@@ -321,6 +321,8 @@ class Shown:
             return value or ""
         if column.kind == "words" and isinstance(value, str):
             return self.visit.words.of(column.area, value)
+        if column.kind == "setting":
+            return forms.setting(value)
         writer: Any = writers.get(column.kind)
         return writer(value) if writer else forms.text(value, self.visit.words)
 

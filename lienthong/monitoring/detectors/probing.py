@@ -20,7 +20,7 @@ def wrong(who: Who, at: float, *, seen: int, requests: int, share: float, top: f
         at - 300,
         at,
         min(1.0, power / 30),
-        {"wrong": seen, "requests": requests, "minutes": 5},
+        {"wrong": seen, "requests": requests, "share": round(seen / requests, 4), "minutes": 5},
         {"share": round(share, 4)},
         f"{numerals.whole(seen)} trong {numerals.whole(requests)} lời gọi bị lỗi phía người gọi trong 5 phút; "
         f"thường {numerals.vi(share, '.1%')}.",
@@ -39,7 +39,7 @@ def refused(who: Who, at: float, *, seen: int, requests: int, share: float) -> F
         at - 300,
         at,
         min(1.0, power / 30),
-        {"refused": seen, "requests": requests, "minutes": 5},
+        {"refused": seen, "requests": requests, "share": round(seen / requests, 4), "minutes": 5},
         {"share": round(share, 4)},
         f"{numerals.whole(seen)} trong {numerals.whole(requests)} lời gọi bị từ chối trong 5 phút; "
         f"thường {numerals.vi(share, '.1%')}.",

@@ -18,7 +18,7 @@ _COLUMNS = (
     Column("full_name", "accounts.full_name", sorts=True),
     Column("roles", "accounts.roles"),
     Column("state", "accounts.state", "chip", sorts=True),
-    Column("second_step", "accounts.second_step", "words", area="accounts", sorts=True),
+    Column("second_step", "accounts.second_step", "chip", area="second_step", sorts=True),
     Column("last_sign_in_at", "accounts.last_sign_in", "ago", sorts=True),
 )
 
@@ -32,7 +32,7 @@ async def show(visit: Visit) -> Response:
             "full_name": it.full_name,
             "roles": ", ".join(visit.words.of("roles", role) for role in it.roles),
             "state": it.state,
-            "second_step": "with_step" if it.has_second_step else "without_step",
+            "second_step": "on" if it.has_second_step else "risk",
             "last_sign_in_at": it.last_sign_in_at,
             "href": visit.link("accounts.one", None, id=it.id),
         }
@@ -49,6 +49,7 @@ async def one(visit: Visit) -> Response:
     is_own = account.id == visit.who.id
     idle = timedelta(minutes=visit.hub.settings.console.idle_minutes)
     found = await sessions.listed(visit.hub.storage, account.id, now=visit.now, idle=idle)
+    found.sort(key=lambda it: visit.session is None or it.id != visit.session.id)
     held = await passkeys.listed(visit.hub.storage, account.id)
     return visit.page(
         "account.html",

@@ -30,7 +30,7 @@ async def show(visit: Visit) -> Response:
     if visit.query.get("only") == "set":
         rows = [row for row in rows if row["set"] == "set"]
     columns = (
-        Column("name", "settings.name", "code", sorts=True),
+        Column("name", "settings.name", "setting", sorts=True),
         Column("value", "settings.value"),
         Column("set", "settings.whence", "words", area="settings", sorts=True),
     )

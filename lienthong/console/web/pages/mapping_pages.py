@@ -50,6 +50,7 @@ _MAPPINGS = (
 _LISTS = (
     Column("title", "codes.list", link="href"),
     Column("count", "codes.count", "number"),
+    Column("state", "codes.state", "chip", area="codes"),
     Column("origin", "codes.origin", "words", area="codes"),
     Column("renewed_at", "codes.renewed", "ago"),
 )
@@ -258,6 +259,7 @@ def _list_row(visit: Visit, name: str, count: int, origin: str, renewed: Any) ->
     return {
         "title": visit.words.of("codes", name),
         "count": count,
+        "state": "ok" if count else "not_yet",
         "origin": f"{name}_from" if origin == "kept" else "shipped",
         "renewed_at": renewed,
         "href": visit.link("codes.one", None, name=name),

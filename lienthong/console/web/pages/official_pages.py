@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from lienthong.api_keys import official_entries, officials
@@ -32,7 +33,9 @@ _COLUMNS = (
 )
 _EXCEPTIONS = (
     Column("official", "officials.code", "code", link="href"),
+    Column("full_name", "officials.full_name"),
     Column("about", "officials.exception_about", "code"),
+    Column("unit_name", "officials.unit_name"),
     Column("ends_at", "officials.ends", "ago"),
     Column("granted_by", "officials.granted_by"),
     Column("reason", "frame.reason"),
@@ -148,17 +151,31 @@ async def exceptions(visit: Visit) -> Response:
     """List the exceptions in force: officials who may ask about another unit's dossiers."""
     async with visit.hub.storage.reading() as conn:
         found = await storage.every(conn, _in_force(visit.now))
+        named = await storage.every(conn, sa.select(_o).where(_o.c.id.in_({row["official_id"] for row in found})))
+        units = await _unit_names(conn, {row["unit_code"] for row in found if row["unit_code"]})
+    names = {row["id"]: officials.opened(row, visit.hub.vault).full_name for row in named}
     rows = [
         {
             **row,
             "official": row["official_code"],
+            "full_name": names[row["official_id"]],
             "about": row["dossier_code"] or row["unit_code"],
+            "unit_name": units.get(row["unit_code"], ""),
             "href": visit.link("officials.one", None, code=row["official_id"]),
         }
         for row in found
     ]
     listing = Listing("exceptions", _EXCEPTIONS, rows, visit.path, visit.query, total=len(rows))
     return visit.listed(listing, "officials/exceptions.html", exceptions=rows)
+
+
+async def _unit_names(conn: AsyncConnection, codes: set[str]) -> dict[str, str]:
+    """Name units as the register of officials does, or else the national list."""
+    agencies = tables.agencies
+    listed = sa.select(agencies.c.code, agencies.c.name).where(agencies.c.code.in_(codes))
+    own = sa.select(_o.c.unit_code, _o.c.unit_name).where(_o.c.unit_code.in_(codes), _o.c.unit_name != "")
+    found = {row["code"]: row["name"] for row in await storage.every(conn, listed)}
+    return found | {row["unit_code"]: row["unit_name"] for row in await storage.every(conn, own.distinct())}
 
 
 def _in_force(now: datetime) -> sa.Select[Any]:

@@ -20,7 +20,6 @@ _p, _q, _r = tables.payments, tables.payment_questions, tables.payment_refunds
 _PAGE = 50
 STATES = ("created", "pending", "paid", "failed", "expired", "needs_person", "refund_requested", "refunded")
 _WAITS = ("waiting", "ready", "sending", "accepted", "with_person")
-_FOR_A_PERSON = ("waiting", "accepted", "with_person")
 _COLUMNS = (
     Column("reference", "payments.reference", "code", link="href"),
     Column("dossier_code", "payments.dossier", "code", link="dossier"),
@@ -40,7 +39,9 @@ _QUESTIONS = (
     Column("next", "payments.next"),
 )
 _REFUNDS = (
-    Column("amount_vnd", "payments.amount", "money", link="href"),
+    Column("dossier_code", "payments.dossier", "code", link="href"),
+    Column("system", "payments.provider"),
+    Column("amount_vnd", "payments.amount", "money"),
     Column("state", "payments.state", "chip", area="refund_states"),
     Column("asked_by", "payments.asked_by"),
     Column("requested_at", "payments.asked_at", "ago"),
@@ -194,12 +195,13 @@ def _refund(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
     by = row["requested_by"]
     if row["requested_through"] == "api":
         by = visit.words("payments.said_by_software", name=by)
+    word = f"payments.refund_next_{row['state']}"
     is_own = row["requested_by"].strip().casefold() == visit.who.name.casefold()
     return {
         **row,
         "asked_by": by,
         "is_own": is_own,
-        "next": visit.words(f"payments.refund_next_{row['state']}") if row["state"] in _FOR_A_PERSON else "",
+        "next": visit.words(word) if visit.words.has(word) else "",
         "href": visit.link("payments.one", None, id=row["payment_id"]),
     }
 
@@ -208,7 +210,7 @@ def _refund(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
 async def refunds(visit: Visit) -> Response:
     """List refunds that have no end yet, or with `all=1` every one."""
     found = await payment_desk.refunds(visit.hub, open_only=not visit.query.get("all"))
-    rows = [_refund(visit, row) for row in found]
+    rows = [{**_refund(visit, row), "system": visit.words.of("systems", row["provider"])} for row in found]
     listing = Listing("refunds", _REFUNDS, rows, visit.path, visit.query, total=len(rows))
     return visit.listed(listing, "operator/refunds.html", tabs=await _tabs(visit))
 

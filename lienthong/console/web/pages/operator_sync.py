@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from lienthong.bus import leases
+from lienthong.bus import leases, timetable
 from lienthong.bus.flows import procedure_sync, sync_report, sync_runs, sync_undo
 from lienthong.bus.hub import Hub
 from lienthong.connectors import roles
@@ -50,12 +50,14 @@ async def show(visit: Visit) -> Response:
     found = await sync_report.latest(visit.hub, _RUNS)
     listing = Listing("sync", _COLUMNS, [_row(visit, row) for row in found], visit.path, visit.query)
     names = [name for name, system in visit.hub.systems.items() if isinstance(system, roles.ProcedureCatalogue)]
+    planned = visit.hub.settings.timetable.get("procedure_sync", "")
     sources = [(name, visit.words.of("systems", name)) for name in names]
     return visit.listed(
         listing,
         "operator/sync.html",
         sources=sources,
         usual=visit.hub.settings.sync.source,
+        next_run=timetable.next_after(planned, visit.now) if planned else None,
         holder=await leases.holder(visit.hub.storage, sync_runs.LEASE, now=visit.now),
     )
 
@@ -107,9 +109,15 @@ async def one(visit: Visit) -> Response:
         counts=run["counts"] or {},
         tabs=[(name, counts[name]) for name in _PARTS if counts.get(name)],
         part=part,
+        was_told=_has_done(run["counts"] or {}),
         can_accept=run["state"] == "held" and last == run_id,
         can_undo=done == run_id and any(counts.get(name) for name in _PARTS[:3]),
     )
+
+
+def _has_done(counts: Mapping[str, Any]) -> bool:
+    """Whether a run has something to tell, even where its lines are no longer kept."""
+    return any(counts.get(name) for name in ("changed", "new", "withdrawn", "failed"))
 
 
 def _part(visit: Visit, counts: Mapping[str, int]) -> str:

@@ -24,6 +24,7 @@ _COLUMNS = (
     Column("last_success_at", "targets.last_success", "ago", sorts=True),
     Column("probe_at", "targets.next", "ago"),
     Column("reason", "targets.reason"),
+    Column("to_do", "targets.to_do"),
 )
 _CAUSES = (
     Column("cause", "messages.cause", link="rows"),
@@ -46,14 +47,17 @@ def _row(visit: Visit, it: targets.Target, waiting: list[dict[str, Any]]) -> dic
     moving = [counts[state] for state in ("pending", "in_flight") if state in counts]
     is_enabled = it.name in visit.hub.systems
     oldest = min((row["oldest_at"] for row in moving), default=None)
+    state = it.state if it.state != targets.ACTIVE or is_enabled else "not_enabled"
+    dead = counts["dead"]["messages"] if "dead" in counts else 0
     return {
         "name": it.name,
         "system": visit.words.of("systems", it.name),
-        "state": it.state if it.state != targets.ACTIVE or is_enabled else "not_enabled",
+        "state": state,
+        "to_do": _to_do(visit, state, has_end=it.probe_at is not None, dead=dead),
         "is_enabled": is_enabled,
         "reason": it.reason,
         "pending": sum(row["messages"] for row in moving),
-        "dead": counts["dead"]["messages"] if "dead" in counts else 0,
+        "dead": dead,
         "oldest": (visit.now - oldest).total_seconds() if oldest else None,
         "last_success_at": it.last_success_at,
         "probe_at": it.probe_at if it.state != targets.ACTIVE else None,
@@ -62,6 +66,12 @@ def _row(visit: Visit, it: targets.Target, waiting: list[dict[str, Any]]) -> dic
         "pending_href": visit.link("messages", {"state": operator_outbox.WAITING, "target": it.name}),
         "dead_href": visit.link("messages", {"state": "dead", "target": it.name}),
     }
+
+
+def _to_do(visit: Visit, state: str, *, has_end: bool, dead: int) -> str:
+    if state == targets.ACTIVE:
+        return visit.words("targets.to_do_dead") if dead else ""
+    return visit.words(f"targets.to_do_{state}{'_until' if has_end and state == targets.PAUSED else ''}")
 
 
 @routes.page("targets")

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lienthong.console.accounts import views
-from lienthong.console.web import charts, grant_matrix, security_reading
+from lienthong.console.web import charts, forms, grant_matrix, security_reading, words
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -43,7 +43,7 @@ TOPS = ("key_id", "official", "operation", "address")
 _COLUMNS = (
     Column("at", "records.at", "moment", link="href"),
     Column("direction", "records.direction", "words", area="direction"),
-    Column("organisation", "records.organisation", link="by_organisation"),
+    Column("organisation", "records.organisation_or_system", link="by_organisation"),
     Column("official", "records.official", "code", link="by_official"),
     Column("operation", "records.operation", "code", link="by_operation"),
     Column("purpose", "records.purpose"),
@@ -63,10 +63,12 @@ class _Top:
     chart: Any
 
 
-def question(visit: Visit) -> asking.Question:
-    """Put what the address asks as a question to the record."""
+async def question(visit: Visit) -> asking.Question:
+    """Put what the address asks as a question to the record; a key may be named by how it begins."""
     query = visit.query
     named: dict[str, Any] = {name: query[name] for name in _NAMES if query.get(name)}
+    if "key_id" in named:
+        named["key_id"] = await security_reading.key_id(visit.hub, named["key_id"])
     direction = query.get("direction")
     return asking.Question(
         since=visit.since,
@@ -81,7 +83,7 @@ def question(visit: Visit) -> asking.Question:
 @routes.page("records")
 async def show(visit: Visit) -> Response:
     """Search the record; that it was searched is written down first."""
-    asked, sources = question(visit), security_reading.sources(visit.hub)
+    asked, sources = await question(visit), security_reading.sources(visit.hub)
     reader = search.Reader(visit.who.name, "")
     limit = _EXPORT if visit.query.get("export") == "csv" else _PAGE
     listing = Listing("records", _COLUMNS, [], visit.path, visit.query)
@@ -103,9 +105,19 @@ async def show(visit: Visit) -> Response:
     listing.rows = [_row(visit, listing, row) for row in found.items]
     listing.cursor = found.next_cursor or ""
     tops = visit.link("records.tops", {name: value for name, value in visit.query.items() if name != "after"})
-    names = await security_reading.key_names(visit.hub, [visit.query.get("key_id")])
-    values = {"chart": chart, "total": total, "kept": kept, "tops": tops}
-    return visit.listed(listing, "security/records.html", key_name="".join(names.values()), **values)
+    names = await security_reading.key_names(visit.hub, [asked.key_id])
+    values = {"chart": chart, "total": total, "kept": kept, "tops": tops, "outcomes": _outcomes(visit)}
+    values |= {"key_id": asked.key_id, "key_name": "".join(names.values())}
+    return visit.listed(listing, "security/records.html", **values)
+
+
+def _outcomes(visit: Visit) -> list[tuple[str, str]]:
+    """Give the outcomes to choose from, by their words; also the one that the address asks for."""
+    names = (name.removeprefix("states.").replace("_", ".") for name in words.every())
+    known = {name for name in names if name.startswith(("Client.", "Server."))}
+    codes = {"ok", visit.query.get("outcome"), *known}
+    told = [(code, visit.words.of("states", code)) for code in codes if code]
+    return sorted(told, key=lambda each: (each[0] != "ok", each[0].partition(".")[0], each[1]))
 
 
 def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +126,10 @@ def _row(visit: Visit, listing: Listing, row: Mapping[str, Any]) -> dict[str, An
         for name in ("organisation", "official", "operation", "dossier_code", "address", "outcome")
     }
     href = visit.link("records.one", None, request=row["request_id"], number=str(row["number"]))
-    return {**row, **links, "href": href, "took_ms": round(row["took_ms"], 1)}
+    told = {**row, **links, "href": href, "took_ms": round(row["took_ms"], 1)}
+    if row["direction"] == "out":  # the hub called: what matters is whom
+        told |= {"organisation": visit.words.of("systems", row["system"]), "by_organisation": ""}
+    return told
 
 
 async def _histogram(
@@ -138,13 +153,14 @@ async def _histogram(
     bars = []
     for place in range(min(int((visit.until - begin) / size) + 1, 2 * _MOST_BARS)):
         at = begin + size * place
-        told = f"{at:%d/%m}" if unit == "day" else f"{at:%d/%m %H:%M}"
+        told = forms.day_of_year(at, visit.words) if unit == "day" else forms.hour(at, visit.words)
         ends = {"from": _text(at), "to": _text(at + size)}
         href = listing.address(range="", **ends)
         bars.append(charts.Bar(told, counted[at], href, ends["from"], ends["to"]))
-    words = visit.words
-    heads = (words("records.day" if unit == "day" else "records.from_when"), words("records.calls"))
-    drawn = charts.histogram(bars, title=words("records.over_time"), heads=heads, figure=visit.figure)
+    say = visit.words
+    heads = (say("records.day" if unit == "day" else "records.from_when"), say("records.calls"))
+    title, most = say("records.over_time"), say("charts.most_a_bar")
+    drawn = charts.histogram(bars, title=title, heads=heads, most=most, figure=visit.figure)
     return drawn, counted.total()
 
 
@@ -162,7 +178,7 @@ def _text(at: datetime) -> str:
 @routes.page("records.tops")
 async def tops(visit: Visit) -> Response:
     """Count who called most, from where and for what; fetched after the rows are there."""
-    asked, sources = question(visit), security_reading.sources(visit.hub)
+    asked, sources = await question(visit), security_reading.sources(visit.hub)
     reader = search.Reader(visit.who.name, "")
     told = {**asked.asked(), "count_by": ",".join(TOPS)}
     await search.record_reading(sources, reader, "journal.count", asked=told, now=visit.now)

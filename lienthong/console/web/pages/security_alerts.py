@@ -39,6 +39,14 @@ _COLUMNS = (
     Column("next", "alerts.next"),
 )
 
+_CLOSED_COLUMNS = (
+    *_COLUMNS[:4],
+    Column("closed_as", "alerts.verdict", "words", area="verdict"),
+    Column("closed_reason", "alerts.why"),
+    Column("closed_by", "alerts.closed_by"),
+    Column("closed_at", "alerts.closed_when", "ago"),
+)
+
 
 @routes.page("alerts")
 async def show(visit: Visit) -> Response:
@@ -46,7 +54,8 @@ async def show(visit: Visit) -> Response:
     found = await security_reading.inbox(visit.hub, visit.query)
     names = await security_reading.key_names(visit.hub, (row["key_id"] for row in found.rows))
     rows = [line(visit, row, names) for row in found.rows]
-    listing = Listing("alerts", _COLUMNS, rows, visit.path, visit.query, cursor=found.cursor)
+    columns = _CLOSED_COLUMNS if visit.query.get("state") == alerts.CLOSED else _COLUMNS
+    listing = Listing("alerts", columns, rows, visit.path, visit.query, cursor=found.cursor)
     people = await _officers(visit)
     titles = [(name, title(visit, name)) for name in findings.RULES]
     return visit.listed(
@@ -91,7 +100,7 @@ async def one(visit: Visit) -> Response:
     hub = visit.hub
     alert = await alerts.show(hub.storage, visit.param("id"))
     points, before, group, key, people, sent = await asyncio.gather(
-        security_reading.usual(hub, alert),
+        security_reading.usual(hub, alert, visit.words),
         security_reading.same_before(hub, alert),
         security_reading.group(hub, alert),
         security_reading.key(hub, alert["key_id"]),
@@ -135,10 +144,11 @@ def _chart(visit: Visit, points: list[charts.Banded] | list[charts.Bar]) -> Any:
     words = visit.words
     banded = [point for point in points if isinstance(point, charts.Banded)]
     if banded:
+        is_known = any(point.high is not None for point in banded)
         heads = (words("alerts.hour"), words("alerts.seen"), words("alerts.from"), words("alerts.at_most"))
         return charts.banded(
             banded,
-            title=words("alerts.chart_banded"),
+            title=words("alerts.chart_banded" if is_known else "alerts.chart_unknown"),
             heads=heads,
             unit=words("alerts.unit"),
             legend=(words("alerts.legend_seen"), words("alerts.legend_normal"), words("alerts.legend_outside")),
@@ -182,7 +192,7 @@ async def timeline(visit: Visit) -> Response:
     found = await security_reading.timeline(visit.hub, alert)
     ids = [alert["key_id"], *(row["key_id"] for row in found["alerts"])]
     names = await security_reading.key_names(visit.hub, ids)
-    items = [*_of_alerts(visit, found["alerts"]), *_of_responses(visit, found["responses"])]
+    items = [*_of_alerts(visit, found["alerts"], alert["id"]), *_of_responses(visit, found["responses"])]
     items += [
         {
             "at": row["at"],
@@ -217,12 +227,17 @@ def _begun(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _of_alerts(visit: Visit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _of_alerts(visit: Visit, rows: list[dict[str, Any]], shown: str) -> list[dict[str, Any]]:
+    """Make the lines of alerts; the one that a person came from is marked."""
     items = []
     for row in rows:
+        state = visit.words(f"alerts.{row['state']}")
+        standing = f"{_begun(visit.words('alerts.this_one'))}, {state}" if row["id"] == shown else ""
         href = visit.link("alerts.one", None, id=row["id"])
         told = f"{title(visit, row['rule'])}: {sentence(visit, row)}"
-        items.append({"at": row["found_at"], "title": told, "detail": "", "state": row["severity"], "href": href})
+        items.append(
+            {"at": row["found_at"], "title": told, "detail": standing, "state": row["severity"], "href": href}
+        )
         if row["closed_at"]:
             verdict = visit.words("alerts.was_closed", verdict=visit.words.of("verdict", row["closed_as"]))
             verdict = f"{verdict} · {title(visit, row['rule'])}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lienthong.console.web import security_reading
+from lienthong.console.web import forms, security_reading
 from lienthong.console.web.listing import Column, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -45,7 +45,7 @@ def _row(visit: Visit, it: key_risks.KeyRisk) -> dict[str, Any]:
         "prefix": f"{it.key.prefix}…",
         "organisation": f"{it.key.organisation}, {it.key.system}",
         "state": it.state,
-        "risks": ", ".join(visit.words(f"risks.is_{kind}") for kind in it.risks),
+        "risks": ", ".join(_told(visit, it, kind) for kind in it.risks),
         "next": visit.words(f"risks.do_{it.risks[0]}"),
         "last_used_at": it.last_used_at,
         "addresses": it.addresses,
@@ -57,3 +57,9 @@ def _row(visit: Visit, it: key_risks.KeyRisk) -> dict[str, Any]:
         "records_href": visit.link("records", {"key_id": it.key.id, "range": "30d"}),
         "limited_href": visit.link("records", limited) if it.limited else "",
     }
+
+
+def _told(visit: Visit, it: key_risks.KeyRisk, kind: str) -> str:
+    if kind == key_risks.LIMITED:
+        return visit.words("risks.was_limited", count=forms.number(it.limited, visit.words))
+    return visit.words(f"risks.is_{kind}")

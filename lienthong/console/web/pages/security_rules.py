@@ -23,7 +23,7 @@ _COLUMNS = (
     Column("title", "rules.rule", link="href", sorts=True),
     Column("severity", "alerts.severity", "chip", area="severity", sorts=True),
     Column("mode", "rules.mode", "chip", area="modes", sorts=True),
-    Column("least_score", "rules.least_score", "number", sorts=True),
+    Column("least_told", "rules.least_score", sorts=True),
     Column("response", "rules.response"),
     Column("open", "rules.open", "number", link="open_href", sorts=True),
     Column("closed", "rules.closed", "number", link="closed_href", sorts=True),
@@ -60,6 +60,7 @@ def _row(visit: Visit, row: dict[str, Any], counted: dict[str, int]) -> dict[str
     return {
         **row,
         "title": row["title_vi" if visit.words.language == "vi" else "title_en"],
+        "least_told": visit.figure(row["least_score"]) if row["least_score"] else visit.words("rules.any_score"),
         "response": told or visit.words("rules.nothing_by_itself"),
         "open": counted.get("open", 0) + counted.get("acknowledged", 0),
         "closed": counted.get("closed", 0),

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
-from lienthong.core import records
+from lienthong.core import errors, records
 from lienthong.monitoring import health
 
 routes = Routes()
+_STATES = ("failed", "dead", "risk", "not_yet", "ok", "unused")
 
 
 @routes.page("check")
@@ -31,11 +32,22 @@ def told(visit: Visit, found: Sequence[records.CheckResult]) -> list[dict[str, s
     """Put results into rows in the visitor's language, what is wrong first."""
     rows = [
         {
-            "state": "failed" if not it.ok else "risk" if it.facts.get("risk") else "ok",
+            "state": _state(it),
             "name": it.name.partition(":")[0],
             "part": visit.words.of("check_parts", it.name.partition(":")[2].strip()),
+            "href": visit.link("systems.one", None, name=it.name.partition(":")[0])
+            if it.name.partition(":")[0] in visit.hub.systems
+            else "",
             "told": it.en if visit.words.language == "en" else it.vi,
         }
         for it in found
     ]
-    return sorted(rows, key=lambda row: ("failed", "risk", "ok").index(row["state"]))
+    return sorted(rows, key=lambda row: _STATES.index(row["state"]))
+
+
+def _state(it: records.CheckResult) -> str:
+    """Name how it stands: what cannot be reached is not broken, and what is not used is not good."""
+    if not it.ok:
+        return "dead" if it.facts.get("code") == errors.RemoteUnavailable.code else "failed"
+    told = it.facts.get("state", "ok")
+    return "risk" if it.facts.get("risk") else told if told in _STATES else "ok"

@@ -32,7 +32,7 @@ _FAILURES = (
     Column("dossier_code", "system.dossier", "code", link="dossier_href"),
     Column("took_ms", "system.took", "number"),
 )
-_SETTINGS = (Column("name", "settings.name", "code"), Column("value", "settings.value"))
+_SETTINGS = (Column("name", "settings.name", "setting"), Column("value", "settings.value"))
 
 
 @routes.page("systems.one")
@@ -86,7 +86,8 @@ def _chart(visit: Visit, it: standing.System, hours: Sequence[int], word: str, *
     figure = functools.partial(forms.number, words=visit.words)
     title = visit.words(word, count=figure(sum(hours)), system=visit.words.of("systems", it.name))
     heads = (visit.words("system.hour"), visit.words(f"{word}_count"))
-    return charts.histogram(bars, title=title, heads=heads, figure=figure)
+    most = visit.words("charts.most_a_bar")
+    return charts.histogram(bars, title=title, heads=heads, most=most, figure=figure)
 
 
 async def _failures(visit: Visit, it: standing.System) -> list[dict[str, Any]]:
@@ -112,7 +113,7 @@ async def _failures(visit: Visit, it: standing.System) -> list[dict[str, Any]]:
     return [
         {
             **row,
-            "took_ms": round(row["took_ms"]),
+            "took_ms": round(row["took_ms"], 1),
             "cause": operator_outbox.cause(row["outcome"], visit.words) or row["outcome"],
             "message_href": visit.link("messages.one", None, id=row["message_id"]) if row["message_id"] else "",
             "dossier_href": visit.link("dossiers.one", None, code=row["dossier_code"])
