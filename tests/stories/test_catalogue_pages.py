@@ -99,7 +99,13 @@ async def test_codes_without_a_translation_are_counted_with_what_to_do(stage: de
         await lan.open("/mappings")
         assert "status=99" in lan.page
         assert "X9" in lan.page
-        assert "Bổ sung mã vào bảng ánh xạ" in lan.page
+        assert "bổ sung mã vào bảng ánh xạ" in lan.page
+        await lan.open("/mappings/dvcqg_adapter")
+        assert "Thông điệp của hệ thống này đang kẹt" in lan.page
+        assert "Trạng thái bưu gửi" not in lan.page
+        assert "công dân yêu cầu rút" in lan.page
+        await lan.open("/mappings/vnpay")
+        assert "Thông điệp của hệ thống này đang kẹt" not in lan.page
         await lan.open("/procedures/1.000001")
         assert "Mã chưa khai trong bảng ánh xạ" in lan.page
 

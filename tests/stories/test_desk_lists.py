@@ -73,7 +73,7 @@ async def test_the_officials_said_all_and_showed_only_who_is_registered(stage: d
     async with stage.signed_in("lan", "security_officer") as lan:
         for address in ("/officials", "/officials?state="):
             await lan.open(address)
-            assert chosen(lan.page, "state") == "đang đăng ký"
+            assert chosen(lan.page, "state") == "đã đăng ký"
             assert "CB000002" not in lan.page
         await lan.open("/officials?state=all")
         assert chosen(lan.page, "state") == "Tất cả"

@@ -155,9 +155,10 @@ async def test_what_is_stuck_is_grouped_by_cause_and_opens_to_rows_and_attempts(
     async with world.stage.signed_in("lan", "operator") as lan:
         await lan.open("/messages")
         assert "Có mã chưa được khai trong bảng ánh xạ" in lan.page
-        assert "Bổ sung mã vào bảng ánh xạ" in lan.page
+        assert "bổ sung mã vào bảng ánh xạ" in lan.page
         await lan.open(f"/messages?state=dead&target={TARGET}&code=Server.Hub.UnmappedCode")
         assert all(f"/messages/{each}" in lan.page for each in ids)
+        assert "đã xử lý xong" in words(lan.page)
         exported = await lan.open("/messages?state=dead&export=csv")
         assert CODE in exported.text
 
@@ -180,8 +181,44 @@ async def test_a_dry_run_says_what_would_go_where_and_changes_nothing(world: Des
         await lan.open(f"/messages/plan?act=retry&target={TARGET}&code=Server.Hub.UnmappedCode")
         told = words(lan.page)
         assert f"gửi lại {len(ids)} thông điệp" in told
-        assert "xếp hàng, gửi khi nơi nhận hoạt động lại" in told
+        assert "xếp hàng, gửi khi nơi nhận hoạt động lại (tạm dừng: bảo trì)" in told
+        assert f"Gửi lại {len(ids)} thông điệp" in told.partition("Vài thông điệp")[0].rpartition("Lý do")[0]
+        assert f'href="/messages?state=dead&amp;target={TARGET}' in lan.page
     assert await world.states() == {"dead"}
+
+
+async def test_a_dry_run_of_several_causes_offered_all_alike(world: Desk) -> None:
+    await world.town.declare("H38.15-260115-0009")
+    await world.town.finish("H38.15-260115-0009")
+    first, *_ = await world.stick()
+    async with world.town.hub.storage.transaction() as tx:
+        changed = tables.messages.update().where(tables.messages.c.id == first)
+        await tx.execute(changed.values(last_code="Server.Remote.Refused"))
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open(f"/messages/plan?act=retry&target={TARGET}")
+        told = words(lan.page)
+        assert "bổ sung mã vào bảng ánh xạ" in told
+        assert "Sửa hồ sơ ở phần mềm nguồn" in told
+
+
+async def test_a_list_of_all_that_is_stuck_did_not_say_how_to_free_a_group(world: Desk) -> None:
+    await world.stick()
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.open("/messages?state=dead")
+        assert "Chọn nơi nhận, nguyên nhân hoặc hồ sơ" in lan.page
+        await lan.open(f"/messages?state=dead&target={TARGET}")
+        assert "Chọn nơi nhận, nguyên nhân hoặc hồ sơ" not in lan.page
+
+
+async def test_what_waits_says_that_its_turn_has_come_and_why_its_target_is_stopped(world: Desk) -> None:
+    async with world.stage.signed_in("lan", "operator") as lan:
+        await lan.send(f"/targets/{TARGET}/pause", reason="bảo trì")
+        for address in ("/messages", "/messages?state=pending"):
+            await lan.open(address)
+            assert "đang dừng nên chưa gửi: bảo trì" in words(lan.page)
+            assert f'href="/targets/{TARGET}"' in lan.page
+        assert "đã đến lượt" in lan.page
+        assert "Gửi tiếp" in lan.page
 
 
 async def test_a_whole_group_is_sent_again_for_a_reason(world: Desk) -> None:

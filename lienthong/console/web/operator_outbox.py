@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -146,6 +146,15 @@ def _id_at(moment: datetime) -> str:
     return f"{text[:8]}-{text[8:12]}-0000-0000-000000000000"
 
 
+async def stopped(hub: Hub, names: Collection[str]) -> list[dict[str, Any]]:
+    """Name those of some targets that nothing is sent to for now, with why."""
+    table = tables.targets
+    wanted = sa.select(table.c.name, table.c.state, table.c.reason)
+    wanted = wanted.where(table.c.name.in_(names), table.c.state != "active").order_by(table.c.name)
+    async with hub.storage.reading() as conn:
+        return await storage.every(conn, wanted)
+
+
 async def rows(
     hub: Hub, asked: Mapping[str, str], *, after: int = 0, limit: int = PAGE
 ) -> tuple[list[dict[str, Any]], str]:
@@ -172,12 +181,29 @@ async def rows(
     return found[:limit], str(found[limit - 1]["seq"]) if len(found) > limit else ""
 
 
+async def updates(hub: Hub, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Give the status that each of some messages carries, by its id; none for one that only declares a dossier.
+
+    A change knows the message to the first of its targets; those to the others were made at the same moment.
+    """
+    table = tables.status_changes
+    wanted = sa.select(table.c.dossier_code, table.c.accepted_at, table.c.message_id, table.c.status)
+    wanted = wanted.where(table.c.dossier_code.in_({row["lane"] for row in found}))
+    async with hub.storage.reading() as conn:
+        changes = await storage.every(conn, wanted)
+    named = {row["message_id"]: row["status"] for row in changes}
+    moments = {(row["dossier_code"], row["accepted_at"]): row["status"] for row in changes}
+    told = {row["id"]: named.get(row["id"]) or moments.get((row["lane"], row["created_at"])) for row in found}
+    return {number: status for number, status in told.items() if status}
+
+
 async def plan(hub: Hub, chosen: Chosen, act: str) -> Plan:
     """Work out what an act would touch, without touching it."""
     parts = (
         sa.select(
             _m.c.target,
             _m.c.operation,
+            _m.c.last_code,
             sa.func.count().label("count"),
             sa.func.count(_m.c.lane.distinct()).label("dossiers"),
             sa.func.min(_m.c.settled_at).label("since"),
@@ -186,8 +212,8 @@ async def plan(hub: Hub, chosen: Chosen, act: str) -> Plan:
         )
         .join_from(_m, tables.targets, tables.targets.c.name == _m.c.target, isouter=True)
         .where(chosen.where())
-        .group_by(_m.c.target, _m.c.operation, tables.targets.c.state, tables.targets.c.reason)
-        .order_by(_m.c.target, _m.c.operation)
+        .group_by(_m.c.target, _m.c.operation, _m.c.last_code, tables.targets.c.state, tables.targets.c.reason)
+        .order_by(_m.c.target, _m.c.operation, _m.c.last_code)
     )
     later = _m.alias("later")
     behind = (

@@ -324,7 +324,9 @@ class Shown:
         if column.kind == "setting":
             return forms.setting(value)
         writer: Any = writers.get(column.kind)
-        return writer(value) if writer else forms.text(value, self.visit.words)
+        # A word in the place of a figure or a moment stands as it is.
+        is_written = writer and not isinstance(value, str)
+        return writer(value) if is_written else forms.text(value, self.visit.words)
 
 
 def _mistyped(name: str, vi: str, en: str) -> errors.InvalidRequest:

@@ -20,7 +20,7 @@ import yaml
 from starlette.responses import Response
 
 from lienthong.bus.flows import folding
-from lienthong.console.web import version_history
+from lienthong.console.web import operator_outbox, version_history
 from lienthong.console.web.listing import Column, Kind, Listing
 from lienthong.console.web.routing import Routes
 from lienthong.console.web.visit import Visit
@@ -37,14 +37,14 @@ _MOST_UNMAPPED = 200
 _UNMAPPED = ("Server.Hub.UnmappedCode", "Server.Hub.UnmappedField")
 _ODD = ("unmapped_code", "unknown_field")
 _MAPPINGS = (
-    Column("name", "mappings.contract", "code", link="href", sorts=True),
-    Column("title", "mappings.title_of"),
+    Column("title", "mappings.contract", link="href", sorts=True),
+    Column("name", "mappings.name_of", "code", sorts=True),
     Column("is_on", "mappings.state", "words", area="mappings", sorts=True),
     Column("messages", "mappings.messages", "number", sorts=True),
     Column("fields", "mappings.fields", "number", sorts=True),
     Column("codes", "mappings.codes", "number", sorts=True),
     Column("examples", "mappings.examples", "number", sorts=True),
-    Column("digest", "mappings.digest", "code"),
+    Column("digest", "mappings.digest", "code", only_in_file=True),
     Column("since", "mappings.in_force", "ago", sorts=True),
 )
 _LISTS = (
@@ -116,6 +116,7 @@ async def one(visit: Visit) -> Response:
         messages=await asyncio.to_thread(_told, name),
         note=functools.partial(_note, visit),
         is_on=name in visit.hub.systems,
+        stuck=[it for it in await _stuck(visit) if it["target"] == name],
     )
 
 
@@ -200,6 +201,7 @@ async def _stuck(visit: Visit) -> list[dict[str, Any]]:
     return [
         {
             **row,
+            "cause": operator_outbox.cause(row["last_code"], visit.words),
             "href": visit.link("messages", {"state": "dead", "target": row["target"], "code": row["last_code"]}),
             "mapping": visit.link("mappings.one", None, name=row["target"]),
         }

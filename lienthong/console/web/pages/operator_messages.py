@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,11 +26,12 @@ _CAUSES = (
     Column("since", "messages.since", "ago", sorts=True),
     Column("latest", "messages.latest", "ago", sorts=True),
     Column("help", "messages.help"),
-    Column("code", "messages.code", "code"),
+    Column("code", "messages.code", "code", only_in_file=True),
 )
 _ROWS = (
     Column("lane", "messages.dossier", "code", link="href"),
     Column("system", "messages.target"),
+    Column("update", "messages.update"),
     Column("state", "messages.state", "chip"),
     Column("attempts", "messages.attempts", "number"),
     Column("created_at", "messages.created", "ago"),
@@ -37,6 +39,9 @@ _ROWS = (
     Column("cause", "messages.cause"),
     Column("last_code", "messages.code", "code", only_in_file=True),
 )
+# What the last moment of a message is, where all that are shown stand alike.
+_MOVED = {"dead": "since", "pending": "next_try", operator_outbox.WAITING: "next_try"}
+_MOVED |= {"delivered": "settled", "dropped": "settled"}
 _TRIES = (
     Column("number", "messages.try", "number"),
     Column("started_at", "messages.at", "moment"),
@@ -69,11 +74,13 @@ async def show(visit: Visit) -> Response:
             listing,
             "operator/causes.html",
             waiting=_waiting(visit, waiting),
+            stopped=await _stopped(visit, {row["target"] for row in waiting}),
             causes=_choices(visit, {row["code"] for row in rows}),
         )
     limit = operator_outbox.EXPORT if asked.get("export") == "csv" else operator_outbox.PAGE
     found, cursor = await operator_outbox.rows(hub, asked, after=visit.after, limit=limit)
-    listing = Listing("messages", _ROWS, [_row(visit, row) for row in found], visit.path, asked, cursor=cursor)
+    rows = await _told(visit, found)
+    listing = Listing("messages", _columns(asked), rows, visit.path, asked, cursor=cursor)
     targets = sorted({*hub.settings.dossiers.targets, *(row["target"] for row in waiting)})
     chosen = operator_outbox.chosen_query(visit)
     # Sending again knows no day: with one chosen it would touch more than is shown.
@@ -93,8 +100,34 @@ async def show(visit: Visit) -> Response:
         ],
         made=[(name, visit.words(f"messages.made_{name}")) for name in operator_outbox.MADE],
         plans=plans,
+        stopped=await _stopped(
+            visit, {row["target"] for row in found if row["state"] in ("pending", "in_flight")}
+        ),
+        # A whole list is not freed at one blow: first say which part of it.
+        is_too_wide=bool(found) and not chosen and not asked.get("made") and asked.get("state") == "dead",
         causes=_choices(visit, {row["last_code"] or "" for row in await operator_outbox.groups(hub)}),
     )
+
+
+def _columns(asked: Mapping[str, str]) -> list[Column]:
+    """Give the columns of the rows: no state where only one is asked for, and its word for the last moment."""
+    state = asked.get("state", "")
+    moved = Column("moved_at", f"messages.{_MOVED.get(state, 'moved')}", "ago")
+    columns = [moved if it.name == "moved_at" else it for it in _ROWS]
+    return [it for it in columns if it.name != "state" or state not in operator_outbox.STATES]
+
+
+async def _stopped(visit: Visit, names: set[str]) -> list[tuple[str, str, str]]:
+    """Give the targets that nothing is sent to: name, why, and their page."""
+    found = await operator_outbox.stopped(visit.hub, names)
+    return [
+        (
+            visit.words.of("systems", it["name"]),
+            it["reason"] or "–",
+            visit.link("targets.one", None, name=it["name"]),
+        )
+        for it in found
+    ]
 
 
 def _choices(visit: Visit, codes: set[str]) -> list[tuple[str, str]]:
@@ -132,14 +165,30 @@ def _waiting(visit: Visit, rows: list[dict[str, Any]]) -> list[tuple[str, str, s
     ]
 
 
-def _row(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
+async def _told(visit: Visit, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    updates = await operator_outbox.updates(visit.hub, found)
+    return [_row(visit, row, updates.get(row["id"], "")) for row in found]
+
+
+def _update(visit: Visit, row: Mapping[str, Any], status: str) -> str:
+    """Say which update of a dossier a message carries."""
+    return visit.words.of("status", status) if status else visit.words.of("messages", row["operation"])
+
+
+def _row(visit: Visit, row: Mapping[str, Any], status: str) -> dict[str, Any]:
     return {
         **row,
         "system": visit.words.of("systems", row["target"]),
-        "moved_at": row["settled_at"] or (row["due_at"] if row["state"] == "pending" else None),
+        "update": _update(visit, row, status),
+        "moved_at": row["settled_at"] or (_due(visit, row["due_at"]) if row["state"] == "pending" else None),
         "cause": "" if row["state"] == "delivered" else operator_outbox.cause(row["last_code"], visit.words),
         "href": visit.link("messages.one", None, id=row["id"]),
     }
+
+
+def _due(visit: Visit, at: datetime) -> datetime | str:
+    """Give when a message is tried next; one whose moment is past waits for nothing but its turn."""
+    return at if at > visit.now or visit.query.get("export") else visit.words("messages.due_now")
 
 
 @routes.page("messages.one")
@@ -151,7 +200,12 @@ async def one(visit: Visit) -> Response:
         raise errors.NotFound("no such message", detail_vi="Không có thông điệp này.")
     row = found[0]
     tries = [
-        {**it, "took": round(it["took_ms"]), "cause": operator_outbox.cause(it["code"], visit.words)}
+        {
+            **it,
+            "took": round(it["took_ms"]),
+            "cause": operator_outbox.cause(it["code"], visit.words),
+            "code": "" if it["code"] == "ok" else it["code"],
+        }
         for it in reversed(await outbox.tries(hub.storage, number))
     ]
     is_open = row["state"] in ("pending", "in_flight", "dead")
@@ -161,11 +215,13 @@ async def one(visit: Visit) -> Response:
     return visit.page(
         "operator/message.html",
         row=row,
+        update=_update(visit, row, (await operator_outbox.updates(hub, found)).get(number, "")),
         tries=Listing("tries", _TRIES, tries, visit.path, visit.query),
         calls=Listing("calls", _CALLS, calls, visit.path, visit.query),
         cause=operator_outbox.cause(row["last_code"], visit.words) if row["state"] != "delivered" else "",
         advice=operator_outbox.advice(row["last_code"]) if row["state"] == "dead" else "",
         behind=visit.link("messages.one", None, id=behind) if behind else "",
+        is_due=row["due_at"] <= visit.now,
         target=target,
     )
 
@@ -192,15 +248,35 @@ async def plan(visit: Visit) -> Response:
     act = "drop" if visit.query.get("act") == "drop" else "retry"
     chosen = operator_outbox.Chosen.of(visit.query)
     found = await operator_outbox.plan(visit.hub, chosen, act)
-    sample = [_row(visit, row) for row in found.sample]
+    sample = await _told(visit, found.sample)
     return visit.page(
         "operator/plan.html",
         act=act,
         chosen=chosen,
         plan=found,
-        cause=operator_outbox.cause(chosen.code, visit.words),
-        sample=Listing("sample", _ROWS[:5], sample, visit.path, visit.query),
+        parts_planned=[_part(visit, row) for row in found.parts],
+        back=visit.link("messages.one", None, id=chosen.id)
+        if chosen.id
+        else visit.link("messages", {"state": "dead", **chosen.told()}),
+        sample=Listing("sample", _sampled(chosen), sample, visit.path, visit.query),
     )
+
+
+def _part(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give one line of a plan: of one target, kind and cause, with what helps against the cause."""
+    return {
+        **row,
+        "state": row["state"] or "active",
+        "cause": operator_outbox.cause(row["last_code"], visit.words) or row["last_code"] or "?",
+        "advice": visit.words(operator_outbox.advice(row["last_code"])),
+        "href": visit.link("targets.one", None, name=row["target"]),
+    }
+
+
+def _sampled(chosen: operator_outbox.Chosen) -> list[Column]:
+    """Give the columns of the sample, without what is the same in every row."""
+    left_out = {"state", "moved_at", *(["system"] if chosen.target else []), *(["cause"] if chosen.code else [])}
+    return [it for it in _ROWS if it.name not in left_out and not it.only_in_file]
 
 
 @routes.act("messages.retry")
