@@ -115,6 +115,16 @@ async def test_why_a_run_failed_was_told_in_vietnamese_alone(hub: hubs.Hub, sour
             assert caught.value.detail("vi") not in html.unescape(lan.page), path
 
 
+async def test_a_failed_run_was_said_to_be_tried_again_by_itself(hub: hubs.Hub, source: Source) -> None:
+    source.list_failures = [errors.RemoteUnavailable(system="dvcqg_adapter")] * 20
+    with pytest.raises(errors.RemoteUnavailable):
+        await procedure_sync.run(hub)
+    async with stage(hub).signed_in("lan", "operator") as lan:
+        await lan.open("/")
+        assert "không kết nối được hoặc không trả lời" in lan.page
+        assert "sẽ được gửi lại" not in lan.page
+
+
 async def test_a_held_list_is_laid_aside_and_nothing_changes(hub: hubs.Hub, source: Source, clock: Clock) -> None:
     await procedure_sync.run(hub)
     before = await catalogue(hub)
