@@ -30,10 +30,10 @@ _OPEN = {
     "agency": "Cơ quan",
     "said": "Loại chênh lệch",
     "our_reference": "Mã tham chiếu",
-    "provider_reference": "Số giao dịch của họ",
-    "ours_vnd": "Sổ của tỉnh (đồng)",
-    "theirs_vnd": "Bên họ (đồng)",
-    "states": "Trạng thái (ta / họ)",
+    "provider_reference": "Mã bên trung gian",
+    "ours_vnd": "Sổ của trục (đồng)",
+    "theirs_vnd": "Sổ trung gian (đồng)",
+    "states": "Trạng thái (trục / trung gian)",
     "found_at": "Phát hiện lúc",
 }
 _CLOSED = {**_OPEN, "closed_at": "Khép lúc", "closed_by": "Người khép", "reason": "Lý do khép"}

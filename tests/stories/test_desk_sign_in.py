@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -171,6 +172,26 @@ async def test_a_recovery_code_is_good_once(stage: desk.Stage) -> None:
 
 
 # ---------------------------------------------------------- the telephone is lost, and the recovery codes with it
+
+
+async def test_a_telephone_cannot_scan_its_own_screen(stage: desk.Stage) -> None:
+    async with stage.signed_in("lan", "operator") as lan:
+        await lan.open("/own/second-step")
+        link = re.search(r'href="(otpauth://totp/[^"]+)">Mở trong ứng dụng xác thực', lan.page)
+        secret = re.search(r"Chuỗi bí mật <code>([A-Z2-7 ]+)<", lan.page)
+        assert link
+        assert secret
+        assert pyotp.parse_uri(html.unescape(link[1])).secret == secret[1].replace(" ", "")
+
+
+async def test_only_an_administrator_is_told_the_setting_that_turns_passkeys_on(stage: desk.Stage) -> None:
+    for name, role, is_told in (("lan", "operator", False), ("quan", "administrator", True)):
+        async with stage.signed_in(name, role) as visitor:
+            await visitor.open("/own/passkeys")
+            assert "Chưa bật ở bàn điều khiển này" in visitor.page
+            assert ("LIENTHONG_CONSOLE__PASSKEY_DOMAIN" in visitor.page) is is_told
+            await visitor.open("/own")
+            assert 'href="/own/passkeys"' not in visitor.page
 
 
 async def test_who_lost_the_telephone_has_the_second_step_taken_away_by_an_administrator(

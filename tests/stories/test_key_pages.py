@@ -262,6 +262,15 @@ async def test_grants_are_seen_from_the_operation(stage: desk.Stage) -> None:
         assert gone.record.prefix not in lan.page
         await lan.open("/operations/fields:residents.basic")
         assert issued.record.prefix in lan.page
+        assert "Nhóm trường: họ tên" in lan.page
         await lan.open("/operations")
         assert "residents.look_up" in lan.page
         assert (await lan.open("/operations/nothing.at_all")).status_code == 404
+
+
+async def test_the_right_to_other_agencies_dossiers_was_said_to_open_no_personal_data(stage: desk.Stage) -> None:
+    async with stage.signed_in("lan", "operator") as lan:
+        await lan.open("/operations/dossiers.any_organisation")
+        assert "<dt>Dữ liệu cá nhân</dt><dd>có</dd>" in lan.page
+        await lan.open("/operations/procedures.list")
+        assert "<dt>Dữ liệu cá nhân</dt><dd>không</dd>" in lan.page

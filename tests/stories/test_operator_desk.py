@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from post_town import CODE, FEE, Town
 
 from lienthong.bus import delivery, jobs, targets
-from lienthong.console.web import app
+from lienthong.console.web import app, operator_outbox
 from lienthong.core import clock, tables
 
 TARGET = "dvcqg_adapter"
@@ -61,6 +61,12 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
     async with post_town.opened(tmp_path, database_url) as town:
         stage = desk.Stage(town.hub, desk.Time(clock.now()), app.create_app(town.hub))
         yield Desk(town, stage)
+
+
+def _id_at(moment: datetime, number: int) -> str:
+    """Give an id as it is made at a moment."""
+    text = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-{number:012d}"
 
 
 def words(page: str) -> str:
@@ -348,6 +354,18 @@ async def test_the_days_figures_were_no_links_to_their_messages(world: Desk) -> 
         assert "/messages/plan" not in lan.page
         await lan.open("/messages?made=late")
         assert "Không có thông điệp nào khớp" in lan.page
+
+
+async def test_what_waited_too_long_a_week_ago_is_counted_as_it_stood_then(world: Desk) -> None:
+    noon = operator_outbox.midnight(world.town.hub.now()) - timedelta(days=7) + timedelta(hours=12)
+    row = (await world.town.rows(tables.messages))[0]
+    async with world.town.hub.storage.transaction() as tx:
+        for made, settled in ((9, 13), (9, 11), (11.5, 13)):
+            at, id_ = noon + timedelta(hours=settled - 12), _id_at(noon + timedelta(hours=made - 12), settled)
+            values = {**row, "id": id_, "seq": row["seq"] + settled * 10 + int(made), "state": "delivered"}
+            await tx.execute(tables.messages.insert().values({**values, "settled_at": at}))
+        late = operator_outbox.late(noon, is_past=True)
+        assert (await tx.execute(sa.select(sa.func.count()).where(late))).scalar_one() == 1
 
 
 async def test_what_waits_was_counted_with_messages_that_its_link_left_out(world: Desk) -> None:

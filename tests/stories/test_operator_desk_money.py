@@ -140,8 +140,11 @@ async def test_a_parcel_is_followed_and_cancelled_with_a_reason(post: post_town.
         await lan.open("/parcels?state=booked")
         assert view.number in lan.page
         await lan.open(f"/parcels/{view.id}")
+        assert "Trục hỏi bưu chính theo lịch" in lan.page
         assert (await lan.send(f"/parcels/{view.id}/cancel")).status_code == 400
         assert (await lan.send(f"/parcels/{view.id}/cancel", reason="đổi cách nhận")).status_code == 303
+        await lan.open(f"/parcels/{view.id}")
+        assert "Trục hỏi bưu chính theo lịch" not in lan.page
     assert (await post.see(view)).state == "cancelled"
     assert post.carrier.cancelled == [view.number]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,16 @@ async def test_a_run_whose_lines_are_gone_said_that_it_changed_nothing(hub: hubs
         await lan.open(f"/sync/{report.run_id}")
         assert "Không còn chi tiết của lượt này" in lan.page
         assert "không thay đổi thủ tục nào" not in lan.page
+
+
+async def test_a_failed_run_was_said_to_be_tried_again_by_itself(hub: hubs.Hub, source: Source) -> None:
+    source.list_failures = [errors.RemoteUnavailable(system="dvcqg_adapter")] * 20
+    with pytest.raises(errors.RemoteUnavailable):
+        await procedure_sync.run(hub)
+    async with stage(hub).signed_in("lan", "operator") as lan:
+        await lan.open("/")
+        assert "không kết nối được hoặc không trả lời" in lan.page
+        assert not re.search("sẽ được (gửi|thử) lại", lan.page)
 
 
 async def test_a_held_list_is_laid_aside_and_nothing_changes(hub: hubs.Hub, source: Source, clock: Clock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from lienthong.console.web import changes, forms
@@ -22,6 +24,14 @@ VI, EN = Words("vi"), Words("en")
 )
 def test_a_limit_was_shown_in_its_english_rule_on_a_vietnamese_page(stated: str, vi: str, en: str) -> None:
     assert (forms.limit(stated, VI), forms.limit(stated, EN)) == (vi, en)
+
+
+def test_maintenance_is_told_to_the_minute_with_its_end() -> None:
+    begins = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    ends, later = begins + timedelta(hours=2), begins + timedelta(hours=12)
+    assert forms.stretch(begins, ends, VI) == "17:00–19:00 20/11/2026"
+    assert forms.stretch(begins, ends, EN) == "17:00–19:00, 20 Nov 2026"
+    assert forms.stretch(begins, later, VI) == "17:00 20/11/2026 – 05:00 21/11/2026"
 
 
 @pytest.mark.parametrize(

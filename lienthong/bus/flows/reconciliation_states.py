@@ -20,11 +20,11 @@ Kind = Literal[
     "fee_noted",
 ]
 KINDS_VI: dict[str, str] = {
-    "missing_with_us": "Bên họ đã thu, sổ ta chưa có",
-    "missing_with_them": "Sổ ta đã thu, bên họ không có",
+    "missing_with_us": "Trung gian đã thu, sổ của trục chưa có",
+    "missing_with_them": "Sổ của trục đã thu, trung gian không có",
     "amount_differs": "Số tiền khác nhau",
     "state_differs": "Trạng thái khác nhau",
-    "twice_with_them": "Bên họ thu hai lần",
+    "twice_with_them": "Trung gian thu hai lần",
     "unknown_reference": "Đã thu nhưng không rõ mã tham chiếu",
     "refund_differs": "Hoàn tiền khác nhau",
     "fee_noted": "Phí giao dịch trung gian giữ lại",

@@ -18,7 +18,7 @@ _LIST = {
     "received_vnd": "Đã nhận",
     "refunded_vnd": "Đã hoàn",
     "created_at": "Tạo lúc",
-    "paid_at": "Trả lúc",
+    "paid_at": "Nộp lúc",
 }
 QUESTIONS = {
     "amount_differs": "số tiền khác",
@@ -74,7 +74,7 @@ _STATEMENTS = {
     "kind": "Loại",
     "state": "Trạng thái",
     "amount_vnd": "Số tiền",
-    "provider_reference": "Số của trung gian",
+    "provider_reference": "Mã giao dịch bên trung gian",
 }
 
 
@@ -114,7 +114,7 @@ def one(found: Mapping[str, Any]) -> None:
         "Trạng thái khoản / its state": owed.get("state"),
         "Nguồn xác nhận / settled by": row["settled_by"],
         "Nguồn xác nhận thứ hai / confirmed by": row["confirmed_by"],
-        "Số của trung gian / their number": row["paid_reference"] or row["provider_reference"],
+        "Mã giao dịch bên trung gian / their number": row["paid_reference"] or row["provider_reference"],
         "Mã của trung gian / their code": row["provider_code"],
         "Hỏi lại lúc / asked again at": row["query_at"],
         "Số lần đã hỏi / times asked": row["queries"],
@@ -122,7 +122,7 @@ def one(found: Mapping[str, Any]) -> None:
     output.facts("Lần thanh toán / payment", told)
     refunds(found["refunds"])
     questions(found["questions"])
-    output.table("Thông điệp gọi về / callbacks", _MESSAGES, found["messages"])
+    output.table("Trung gian báo về / callbacks", _MESSAGES, found["messages"])
     output.table("Trong sao kê / in statements", _STATEMENTS, found["statements"])
 
 

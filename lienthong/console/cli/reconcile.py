@@ -30,10 +30,10 @@ _DIFFERENCES = {
     "provider": "Trung gian",
     "said": "Chênh lệch",
     "our_reference": "Mã tham chiếu",
-    "provider_reference": "Số của họ",
-    "ours_vnd": "Sổ ta",
-    "theirs_vnd": "Bên họ",
-    "states": "Trạng thái ta / họ",
+    "provider_reference": "Mã bên trung gian",
+    "ours_vnd": "Sổ của trục",
+    "theirs_vnd": "Sổ trung gian",
+    "states": "Trạng thái trục / trung gian",
 }
 _RUNS = {
     "id": "Số",

@@ -59,6 +59,19 @@ def moment(value: datetime | None, words: Words) -> str:
     return f"{day(value, words)} {value.astimezone(clock.VIETNAM):%H:%M:%S}"
 
 
+def minute(value: datetime, words: Words) -> str:
+    """Write a moment to the minute, in Vietnam time: 17:00 15/01/2026, or 17:00, 15 Jan 2026."""
+    apart = " " if words.language == "vi" else ", "
+    return f"{value.astimezone(clock.VIETNAM):%H:%M}{apart}{day(value, words)}"
+
+
+def stretch(begins: datetime, ends: datetime, words: Words) -> str:
+    """Write from when to when: 17:00–19:00 15/01/2026, with both days where it ends on another."""
+    if day(begins, words) == day(ends, words):
+        return f"{begins.astimezone(clock.VIETNAM):%H:%M}–{minute(ends, words)}"
+    return f"{minute(begins, words)} – {minute(ends, words)}"
+
+
 def hour(value: datetime, words: Words) -> str:
     """Write an hour of the year for the axis of a chart: 15/01 10:00, or 15 Jan 10:00."""
     return f"{value.astimezone(clock.VIETNAM):{'%d/%m' if words.language == 'vi' else '%d %b'} %H:%M}"

@@ -130,9 +130,15 @@ def made(begun: datetime, ended: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_m.c.id >= _id_at(begun), _m.c.id < _id_at(ended))
 
 
-def late(now: datetime) -> sa.ColumnElement[bool]:
-    """Give the condition that a message was taken today and has waited for longer than `LATE`."""
-    return sa.and_(_m.c.state.in_(("pending", "in_flight")), made(midnight(now), now - LATE))
+def late(now: datetime, *, is_past: bool = False) -> sa.ColumnElement[bool]:
+    """Give the condition that a message was taken that day and had waited for longer than `LATE`.
+
+    `is_past`: as it stood at a moment gone by, when what has come to its end since was waiting too.
+    """
+    waits: sa.ColumnElement[bool] = _m.c.state.in_(("pending", "in_flight"))
+    if is_past:
+        waits = sa.or_(waits, _m.c.settled_at >= now)
+    return sa.and_(waits, made(midnight(now), now - LATE))
 
 
 def midnight(now: datetime) -> datetime:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ _m, _x = tables.messages, tables.exchanges
 HOURS = 24
 # The state of a target that is paused for its planned maintenance: nobody need do anything.
 PLANNED = "planned"
+_PROMISE = re.compile("; (?:sẽ được gửi lại|it will be tried again)")
 _REFUSED = ("Server.Remote.Refused", "Server.Remote.Forbids")
 
 
@@ -46,7 +48,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Messages of one day: promised, delivered, and still waiting for more than an hour."""
+    """Messages of one day: promised, delivered, and waiting for more than an hour at that hour."""
 
     accepted: int
     delivered: int
@@ -165,7 +167,7 @@ async def flow(hub: Hub, *, days_ago: int = 0) -> Flow:
     now = hub.now() - timedelta(days=days_ago)
     begun = operator_outbox.midnight(now)
     wanted = sa.select(_m.c.state, sa.func.count().label("messages")).group_by(_m.c.state)
-    late = sa.select(sa.func.count()).where(operator_outbox.late(now))
+    late = sa.select(sa.func.count()).where(operator_outbox.late(now, is_past=days_ago > 0))
     async with hub.storage.reading() as conn:
         counted = await storage.every(conn, wanted.where(operator_outbox.made(begun, now)))
         waiting_long = int((await conn.execute(late)).scalar_one())
@@ -291,7 +293,7 @@ async def _held_runs(hub: Hub) -> list[Matter]:
     return [
         Matter(
             f"overview.sync_{row['state']}",
-            {"source": source, "reason": sync_runs.why(row)},
+            {"source": source, "reason": _cause(row)},
             row["started_at"],
             "sync",
             {},
@@ -300,6 +302,11 @@ async def _held_runs(hub: Hub) -> list[Matter]:
         for source, row in newest.items()
         if row["state"] in ("held", "failed")
     ]
+
+
+def _cause(run: Mapping[str, Any]) -> dict[str, str]:
+    """Say why a run waits for a person, without the promise of its error: a run that failed is not tried again."""
+    return {language: _PROMISE.sub("", text) for language, text in sync_runs.why(run).items()}
 
 
 async def _ending_keys(hub: Hub) -> list[Matter]:

@@ -232,10 +232,7 @@ async def one_operation(visit: Visit) -> Response:
         Column("hours", "keys.hours"),
     )
     listing = Listing("operation", columns, rows, visit.path, visit.query, total=len(rows)).sorted()
-    about = grant_matrix.about(name, visit.words)
-    return visit.listed(
-        listing, "keys/operation.html", name=name, about=about, facts=_operation_row(visit, name, [])
-    )
+    return visit.listed(listing, "keys/operation.html", name=name, facts=_operation_row(visit, name, []))
 
 
 async def _alive(visit: Visit) -> list[keys.KeyRecord]:
@@ -250,10 +247,13 @@ def _every_right() -> list[str]:
 
 def _operation_row(visit: Visit, name: str, alive: list[keys.KeyRecord]) -> dict[str, Any]:
     operation = next((it for it in operations.OPERATIONS if it.name == name), None)
-    is_personal = operation.personal if operation else name.startswith(grants.FIELDS)
+    is_personal = operation.personal if operation else name.startswith(grants.FIELDS) or name in grants.EXTRA
+    about = grant_matrix.about(name, visit.words)
+    if name.startswith(grants.FIELDS):
+        about = visit.words("grants.field_group", about=about)
     return {
         "name": name,
-        "about": grant_matrix.about(name, visit.words),
+        "about": about[:1].upper() + about[1:],
         "personal": "personal_yes" if is_personal else "personal_no",
         "doors": f"{operation.method} {operation.path}" if operation else "",
         "keys": sum(1 for it in alive if grants.granted_by(it.grants, name)),

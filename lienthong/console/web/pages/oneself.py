@@ -97,7 +97,13 @@ def _second(visit: Visit, begun: second_step.Begun) -> Response:
     picture = bank_qr.svg(begun.address, scale=4).decode()
     held = visit.hub.vault.seal(begun.secret.encode(), purpose=f"{_SEAL}/{visit.who.id}").hex()
     spaced = " ".join(begun.secret[at : at + 4] for at in range(0, len(begun.secret), 4))
-    return visit.page("second_step.html", picture=picture[picture.index("<svg") :], secret=spaced, held=held)
+    return visit.page(
+        "second_step.html",
+        picture=picture[picture.index("<svg") :],
+        address=begun.address,
+        secret=spaced,
+        held=held,
+    )
 
 
 @routes.act("own.second_step.set")

@@ -120,8 +120,21 @@ async def one(visit: Visit) -> Response:
         row=row,
         events=Listing("events", _EVENTS, events, visit.path, visit.query),
         questions=questions,
+        followed=_followed(visit, row),
         can_cancel=row["state"] in _CANCELLABLE and row["closed_at"] is None,
     )
+
+
+def _followed(visit: Visit, row: Mapping[str, Any]) -> str:
+    """Say what the hub does by itself about a parcel that is under way, and when somebody should call."""
+    post, carrier = visit.hub.settings.post, row["carrier"]
+    if row["closed_at"] is not None:
+        return ""
+    if carrier not in post.carriers or carrier not in visit.hub.systems:
+        return visit.words("parcels.not_followed", carrier=visit.words.of("systems", carrier))
+    if row["booked_at"] is None:
+        return visit.words("parcels.followed_booking", hours=post.unknown_hours)
+    return visit.words("parcels.followed", late=post.late_days, lost=post.lost_days)
 
 
 @routes.act("parcels.cancel")

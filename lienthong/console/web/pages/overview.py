@@ -16,6 +16,8 @@ from lienthong.console.web.visit import Visit
 routes = Routes()
 # Facts of a sentence that are codes, and where their words stand.
 _AREAS = {"system": "systems", "source": "systems", "kind": "payment_kinds"}
+# Sentences that are said otherwise of one.
+_COUNTED = ("overview.dead", "overview.difference")
 _COLUMNS = (
     Column("name", "overview.system", link="href"),
     Column("state", "overview.state", "chip", sorts=True),
@@ -45,8 +47,8 @@ async def show(visit: Visit) -> Response:
     return visit.listed(listing, "overview.html", matters=lines, flow=_flow(visit, today, before))
 
 
-def _flow(visit: Visit, today: standing.Flow, before: standing.Flow) -> list[tuple[str, int, int | None, str]]:
-    """Give the day's figures: name, count, the count a week before where that says something, and the rows."""
+def _flow(visit: Visit, today: standing.Flow, before: standing.Flow) -> list[tuple[str, int, int, str]]:
+    """Give the day's figures: name, count, the count at the same hour a week before, and the rows."""
     return [
         ("accepted", today.accepted, before.accepted, visit.link("messages", {"made": "today"})),
         (
@@ -55,7 +57,7 @@ def _flow(visit: Visit, today: standing.Flow, before: standing.Flow) -> list[tup
             before.delivered,
             visit.link("messages", {"state": "delivered", "made": "today"}),
         ),
-        ("late", today.late, None, visit.link("messages", {"made": "late"})),
+        ("late", today.late, before.late, visit.link("messages", {"made": "late"})),
     ]
 
 
@@ -63,7 +65,8 @@ def _sentence(visit: Visit, it: standing.Matter) -> str:
     named = {name: _fact(visit, name, value) for name, value in it.facts.items()}
     if "code" in named:
         named["code"] = operator_outbox.cause(named["code"], visit.words).rstrip(".") or named["code"]
-    return visit.words(it.word, **named)
+    word = f"{it.word}_one" if it.word in _COUNTED and it.facts["count"] == 1 else it.word
+    return visit.words(word, **named)
 
 
 def _fact(visit: Visit, name: str, value: Any) -> Any:
@@ -101,6 +104,6 @@ def _window(visit: Visit, it: standing.System) -> str:
     """Say until when maintenance lasts, or when the next begins."""
     if it.window is None:
         return ""
-    is_on = it.window.is_on(visit.now)
-    at = it.window.ends_at if is_on else it.window.begins_at
-    return visit.words("overview.window_on" if is_on else "overview.window_next", at=forms.moment(at, visit.words))
+    if it.window.is_on(visit.now):
+        return visit.words("overview.window_on", at=forms.minute(it.window.ends_at, visit.words))
+    return forms.stretch(it.window.begins_at, it.window.ends_at, visit.words)
