@@ -382,6 +382,8 @@ class _Elements(html.parser.HTMLParser):
         for name, value in attrs:
             is_address = name in ("href", "src", "action", "data-load", "data-ask", "formaction")
             leads_out = is_address and not re.match(r"/(?!/)|#", value or "#")
+            if tag == "a" and (value or "").startswith("otpauth://totp/"):
+                leads_out = False  # to the authenticator on the same telephone, with one's own new secret
             if name.startswith(("on", "hx-")) or name == "style" or leads_out:
                 self.faults.append(f"<{tag} {name}={value!r}>")
         if tag in ("script", "img", "iframe", "object", "base", "meta") and dict(attrs).get("http-equiv"):

@@ -23,7 +23,7 @@ _m, _x = tables.messages, tables.exchanges
 HOURS = 24
 # The state of a target that is paused for its planned maintenance: nobody need do anything.
 PLANNED = "planned"
-_PROMISE = re.compile("; (?:sẽ được gửi lại|it will be tried again)")
+_PROMISE = re.compile("; (?:sẽ được (?:gửi|thử) lại|it will be tried again)")
 _REFUSED = ("Server.Remote.Refused", "Server.Remote.Forbids")
 
 
